@@ -1,1 +1,14 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod cbor;
+pub mod clock;
+mod error;
+pub mod machine;
+mod protocol;
+pub mod session;
+mod topic;
+
+pub use error::SyncError;
+pub use protocol::{FromSync, SyncProtocol};
+pub use topic::{TopicMap, TopicQuery};

@@ -1,0 +1,146 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, poll_fn};
+
+use super::{Clock, Timer, Timestamp};
+
+/// A clock that moves only when told to: virtual time for tests and simulators.
+///
+/// Clones share the same time.
+///
+/// ```
+/// use std::time::Duration;
+/// use syncline_core::clock::{Clock, ManualClock, Timestamp};
+///
+/// let clock = ManualClock::new(Timestamp::ZERO);
+/// clock.advance(Duration::from_secs(1));
+/// assert_eq!(clock.now(), Timestamp::from_millis(1_000));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    now: Timestamp,
+    next_id: u64,
+    /// Sleepers by the time they wait for. The id keeps those of one time apart.
+    sleepers: BTreeMap<(Timestamp, u64), Waker>,
+}
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self { state: Arc::new(Mutex::new(State { now, next_id: 0, sleepers: BTreeMap::new() })) }
+    }
+
+    // No code under the lock can panic halfway through a change, so a poisoned state is still whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the time on by `duration` and wakes who waited for it.
+    pub fn advance(&self, duration: Duration) {
+        let now = self.now() + duration;
+        self.advance_to(now);
+    }
+
+    /// Moves the time to `now`, unless it is there already, and wakes who waited for it. Time never goes back.
+    pub fn advance_to(&self, now: Timestamp) {
+        let due = {
+            let mut state = self.state();
+            state.now = state.now.max(now);
+            let last_due = (state.now, u64::MAX);
+            let later = state.sleepers.split_off(&last_due);
+            std::mem::replace(&mut state.sleepers, later)
+        };
+        for waker in due.into_values() {
+            waker.wake();
+        }
+    }
+
+    /// The earliest time that somebody waits for: where a simulator jumps to when nothing else is left to do.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.state().sleepers.first_key_value().map(|((at, _), _)| *at)
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.state().now
+    }
+}
+
+/// Removes the sleeper when its future is dropped.
+struct Sleeper {
+    clock: ManualClock,
+    key: (Timestamp, u64),
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.clock.state().sleepers.remove(&self.key);
+    }
+}
+
+impl Timer for ManualClock {
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        let id = {
+            let mut state = self.state();
+            state.next_id += 1;
+            state.next_id
+        };
+        let sleeper = Sleeper { clock: self.clone(), key: (at, id) };
+        Box::pin(poll_fn(move |cx| {
+            let mut state = sleeper.clock.state();
+            if state.now >= at {
+                return std::task::Poll::Ready(());
+            }
+            state.sleepers.insert(sleeper.key, cx.waker().clone());
+            std::task::Poll::Pending
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn sleepers_wake_when_their_time_has_come_and_not_before() {
+        let clock = ManualClock::new(Timestamp::ZERO);
+        let mut sleep = clock.sleep_until(Timestamp::from_millis(10));
+        assert!(sleep.as_mut().now_or_never().is_none());
+        assert_eq!(clock.next_wake(), Some(Timestamp::from_millis(10)));
+        clock.advance(Duration::from_millis(9));
+        assert!(sleep.as_mut().now_or_never().is_none());
+        clock.advance(Duration::from_millis(1));
+        block_on(sleep);
+        assert_eq!(clock.next_wake(), None);
+    }
+
+    #[test]
+    fn a_dropped_sleeper_is_forgotten() {
+        let clock = ManualClock::new(Timestamp::ZERO);
+        let mut sleep = clock.sleep_until(Timestamp::from_millis(10));
+        assert!(sleep.as_mut().now_or_never().is_none());
+        drop(sleep);
+        assert_eq!(clock.next_wake(), None);
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let clock = ManualClock::new(Timestamp::from_millis(10));
+        clock.advance_to(Timestamp::from_millis(5));
+        assert_eq!(clock.now(), Timestamp::from_millis(10));
+    }
+}

@@ -1,0 +1,90 @@
+//! Protocols as state machines without I/O, and the driver that makes sessions of them.
+//!
+//! A [`Machine`] decides; it does not read, write, wait, or look at a clock. [`drive`] connects it to byte streams, an
+//! application, a [`Timer`](crate::clock::Timer) and whatever answers its requests, for example a store. The same machine
+//! runs under virtual time, under a fuzzer and in production.
+//!
+//! The shape follows quinn-proto and str0m: one input, then drain the outputs, then wait.
+
+mod driver;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::{FromSync, SyncError, TopicQuery};
+
+pub use driver::{Drive, Perform, drive};
+
+/// A protocol's side of one session, as a state machine without I/O.
+///
+/// # Contract
+///
+/// - After each [`handle`](Self::handle) the caller drains [`poll`](Self::poll) until it returns `None`, then asks
+///   [`next_timeout`](Self::next_timeout) and [`is_done`](Self::is_done). Before the first `handle` it does the same.
+/// - Bytes may come in chunks of any size; how they are cut changes nothing but time.
+/// - At most one [`Output::Request`] is outstanding. The caller may take any time to answer it, and does so only while
+///   the peer takes what was sent: that is the backpressure towards the store.
+/// - After an error nothing but `poll` is called: what was decided before the error is still delivered.
+/// - The outputs are a function of the inputs: no clock, no randomness, no unordered iteration.
+/// - Memory is bounded by the protocol's limits, whatever the inputs.
+pub trait Machine {
+    /// The topic that the session is about.
+    type Topic: TopicQuery;
+    /// What the machine asks of its surroundings.
+    type Request: Send;
+    /// What it gets as an answer.
+    type Response: Send;
+
+    /// Takes in one event at the time `now`, which never goes back.
+    ///
+    /// # Errors
+    ///
+    /// The session has failed, and how. See the contract of [`SyncProtocol`](crate::SyncProtocol) for which error means
+    /// what.
+    fn handle(&mut self, now: Timestamp, input: Input<'_, Self::Response>) -> Result<(), SyncError>;
+
+    /// The next thing to do, in order.
+    #[must_use]
+    fn poll(&mut self) -> Option<Output<Self::Topic, Self::Request>>;
+
+    /// When to call `handle` with [`Input::Timeout`] at the latest. Any `handle` may change it.
+    #[must_use]
+    fn next_timeout(&self) -> Option<Timestamp>;
+
+    /// Whether the session is complete once all outputs are carried out. Never becomes false again.
+    #[must_use]
+    fn is_done(&self) -> bool;
+}
+
+/// What happens to a machine.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a, R> {
+    /// Bytes came from the peer; at least one.
+    Received(&'a [u8]),
+    /// The peer took this many bytes of what was sent. A sign of life, no more.
+    Sent(usize),
+    /// The peer's stream ended. Nothing will be received any more.
+    Closed,
+    /// The answer to the outstanding request.
+    Response(R),
+    /// The time that `next_timeout` named may have come. Harmless if it has not.
+    Timeout,
+}
+
+/// What a machine wants done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output<T: TopicQuery, Q> {
+    /// Send these bytes to the peer, after all that was sent before.
+    Send {
+        /// The bytes; at least one.
+        bytes: Bytes,
+        /// How many data items they carry, for progress reports.
+        items: u64,
+    },
+    /// Hand this to the application, after all that was delivered before.
+    Deliver(FromSync<T>),
+    /// Ask the surroundings; the answer comes as [`Input::Response`].
+    Request(Q),
+}

@@ -1,0 +1,178 @@
+//! Counts what a session moves.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{Budget, Phase, ProgressReceiver, SessionLimits, SessionProgress, SessionReport};
+
+/// Counters of one session. They are only read and written by the session's task; atomics make it `Sync`.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    limits: SessionLimits,
+    bytes_sent: AtomicU64,
+    bytes_received: AtomicU64,
+    items_sent: AtomicU64,
+    items_received: AtomicU64,
+    handshake_done: AtomicBool,
+    phase_changed: AtomicBool,
+    app_stalled: AtomicBool,
+    exceeded: Mutex<Option<Budget>>,
+    watch: watch::Sender<SessionProgress>,
+}
+
+impl Meter {
+    pub(super) fn new(limits: SessionLimits) -> Self {
+        Self {
+            limits,
+            bytes_sent: AtomicU64::new(0),
+            bytes_received: AtomicU64::new(0),
+            items_sent: AtomicU64::new(0),
+            items_received: AtomicU64::new(0),
+            handshake_done: AtomicBool::new(false),
+            phase_changed: AtomicBool::new(false),
+            app_stalled: AtomicBool::new(false),
+            exceeded: Mutex::new(None),
+            watch: watch::Sender::new(SessionProgress::default()),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> ProgressReceiver {
+        ProgressReceiver { watch: self.watch.subscribe() }
+    }
+
+    /// How many bytes may still be sent.
+    pub(super) fn send_budget(&self) -> Option<u64> {
+        self.left(&self.bytes_sent, self.limits.bytes_sent_max(), Budget::BytesSent)
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts received bytes. False if they exceed the budget.
+    pub(super) fn received(&self, bytes: usize) -> bool {
+        let sum = self.bytes_received.fetch_add(bytes as u64, Ordering::Relaxed).saturating_add(bytes as u64);
+        self.within(sum, self.limits.bytes_received_max(), Budget::BytesReceived)
+    }
+
+    /// Counts an item for the application. False if it exceeds the budget, in which case it is not to be delivered.
+    pub(super) fn item_received(&self) -> bool {
+        let sum = self.items_received.load(Ordering::Relaxed).saturating_add(1);
+        let within = self.within(sum, self.limits.items_received_max(), Budget::ItemsReceived);
+        if within {
+            self.items_received.store(sum, Ordering::Relaxed);
+        }
+        within
+    }
+
+    fn left(&self, counter: &AtomicU64, max: u64, budget: Budget) -> Option<u64> {
+        let left = max.saturating_sub(counter.load(Ordering::Relaxed));
+        if left == 0 {
+            self.exceed(budget);
+            return None;
+        }
+        Some(left)
+    }
+
+    fn within(&self, sum: u64, max: u64, budget: Budget) -> bool {
+        if sum > max {
+            self.exceed(budget);
+        }
+        sum <= max
+    }
+
+    fn exceed(&self, budget: Budget) {
+        self.exceeded.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(budget);
+    }
+
+    pub(super) fn exceeded(&self) -> Option<Budget> {
+        *self.exceeded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn handshake_done(&self) {
+        self.handshake_done.store(true, Ordering::Relaxed);
+        self.phase_changed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        if self.handshake_done.load(Ordering::Relaxed) { Phase::Sync } else { Phase::Handshake }
+    }
+
+    pub(super) fn take_phase_change(&self) -> bool {
+        self.phase_changed.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn set_app_stalled(&self, stalled: bool) {
+        self.app_stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_app_stalled(&self) -> bool {
+        self.app_stalled.load(Ordering::Relaxed)
+    }
+
+    /// A number that grows whenever a byte moves.
+    pub(super) fn activity(&self) -> u64 {
+        self.bytes_sent.load(Ordering::Relaxed).wrapping_add(self.bytes_received.load(Ordering::Relaxed))
+    }
+
+    fn snapshot(&self, phase: Phase, elapsed: Duration) -> SessionProgress {
+        SessionProgress {
+            phase,
+            bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
+            bytes_received: self.bytes_received.load(Ordering::Relaxed),
+            items_sent: self.items_sent.load(Ordering::Relaxed),
+            items_received: self.items_received.load(Ordering::Relaxed),
+            elapsed,
+        }
+    }
+
+    pub(super) fn publish(&self, elapsed: Duration) {
+        self.watch.send_replace(self.snapshot(self.phase(), elapsed));
+    }
+
+    pub(super) fn finish(&self, elapsed: Duration, success: bool) -> SessionReport {
+        let last = self.snapshot(if success { Phase::Done } else { Phase::Failed }, elapsed);
+        self.watch.send_replace(last);
+        SessionReport { last }
+    }
+}
+
+thread_local! {
+    /// The session whose protocol is being polled on this thread, if any. The seed's trait has no parameter through
+    /// which a protocol could report what it sent.
+    static CURRENT: RefCell<Option<Arc<Meter>>> = const { RefCell::new(None) };
+}
+
+/// Polls with `meter` as the current one, and puts back what was before, also on unwinding.
+pub(super) fn scope<R>(meter: &Arc<Meter>, poll: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<Meter>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0.take());
+        }
+    }
+    let _restore = Restore(CURRENT.replace(Some(Arc::clone(meter))));
+    poll()
+}
+
+pub(crate) fn items_sent(items: u64) {
+    if items > 0 {
+        CURRENT.with_borrow(|current| {
+            if let Some(meter) = current {
+                meter.items_sent.fetch_add(items, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+/// Adds to [`SessionProgress::items_sent`] of the session that runs the calling protocol.
+///
+/// To be called from within [`SyncProtocol::initiate`](crate::SyncProtocol::initiate) or
+/// [`accept`](crate::SyncProtocol::accept), on the task that runs them. Does nothing where no session is running.
+pub fn report_items_sent(items: u64) {
+    items_sent(items);
+}
