@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Sessions between our log sync and the original, p2panda-sync 0.3.1 and 0.4.0.
+//!
+//! Everything here speaks of stores in a neutral form ([`image::Image`]): a scenario is generated, built into the stores
+//! of both contestants, synced by real protocol implementations over a real byte stream, and read back.
+//!
+//! A failing case names its seed; `SEED=<number>` runs that one alone, in every combination.
+
+mod author;
+mod exchange;
+mod image;
+mod io;
+mod original;
+mod peer;
+mod random;
+mod scenario;
+mod wire;

@@ -352,7 +352,7 @@ where
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.deliveries.is_empty() || self.peer_closed || self.machine.is_done() {
+        if !self.deliveries.is_empty() || self.peer_closed || !self.machine.wants_input() {
             return false;
         }
         let mut chunk = std::mem::take(&mut self.chunk);

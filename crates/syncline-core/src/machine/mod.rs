@@ -51,6 +51,13 @@ pub trait Machine {
     #[must_use]
     fn next_timeout(&self) -> Option<Timestamp>;
 
+    /// Whether the machine takes bytes now. While it does not, nothing is read from the peer, and what the peer sends waits
+    /// in the transport. True unless the machine says otherwise.
+    #[must_use]
+    fn wants_input(&self) -> bool {
+        true
+    }
+
     /// Whether the session is complete once all outputs are carried out. Never becomes false again.
     #[must_use]
     fn is_done(&self) -> bool;

@@ -1,0 +1,135 @@
+//! Random stores on both sides, a session, and what they hold afterwards.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use futures::{AsyncReadExt, AsyncWriteExt};
+
+use crate::image::{Image, LogKey, LogName, after, missing};
+use crate::io::{Stream, Transport};
+use crate::original::{V03, V04};
+use crate::peer::{Contestant, Encoding, Event, Given, Outcome, Peer, Receive, Role};
+use crate::random::{NameOnPanic, seeds};
+use crate::scenario::{Scenario, Size};
+
+/// A session hangs if it takes this long, however slow the machine is.
+const HANGS: Duration = Duration::from_secs(300);
+
+/// The stores that a transport can carry in reasonable time.
+fn size(transport: Transport) -> Size {
+    match transport {
+        Transport::Pipe(1) => Size::TINY,
+        Transport::Pipe(7) => Size::SMALL,
+        Transport::Pipe(1400) => Size::MEDIUM,
+        _ => Size::LARGE,
+    }
+}
+
+/// One session of `I`, which opens it, with `A`.
+struct Case {
+    seed: u64,
+    transport: Transport,
+    encoding: Encoding,
+    gaps: bool,
+}
+
+impl Case {
+    fn run<I: Contestant, A: Contestant>(&self) {
+        let who = format!("{} -> {}", I::NAME, A::NAME);
+        let what = format!("{who}, {:?}, {:?}, gaps {}", self.transport, self.encoding, self.gaps);
+        let _name = NameOnPanic(what, self.seed);
+        // The log ids' type is part of what the seed decides.
+        if self.seed.is_multiple_of(2) {
+            block_on(self.sync::<u64, I::Peer<u64>, A::Peer<u64>>());
+        } else {
+            block_on(self.sync::<String, I::Peer<String>, A::Peer<String>>());
+        }
+    }
+
+    async fn sync<L: LogName, I: Peer<L>, A: Peer<L>>(&self) {
+        let scenario = Scenario::<L>::random(self.seed, size(self.transport), self.gaps);
+        let Scenario { topic, scope, left, right, prunes, .. } = &scenario;
+        let (encoding, receive) = (self.encoding, Receive::Store);
+        let mut initiator = I::new(Given { image: left, topic, scope, encoding, receive }).await;
+        let mut acceptor = A::new(Given { image: right, topic, scope, encoding, receive }).await;
+        let keys: BTreeSet<LogKey<L>> = left.logs.keys().chain(right.logs.keys()).cloned().collect();
+        assert_eq!(&initiator.dump(&keys).await, left, "the initiator's store is not what was put in");
+        assert_eq!(&acceptor.dump(&keys).await, right, "the acceptor's store is not what was put in");
+
+        let (mut near, mut far) = self.transport.connect().await;
+        let sessions = async {
+            tokio::join!(
+                initiator.session(Role::Initiate(topic), &mut near),
+                acceptor.session(Role::Accept, &mut far)
+            )
+        };
+        let (initiated, accepted) = tokio::time::timeout(HANGS, sessions).await.expect("the session hangs");
+
+        let to_initiator = missing(right, left, scope);
+        let to_acceptor = missing(left, right, scope);
+        let expected = |sender: &Image<L>, which: &[(LogKey<L>, u64)]| {
+            let stored = which.iter().map(|(key, seq)| &sender.logs[key][seq]);
+            stored.map(|stored| (stored.header.clone(), stored.body.clone())).collect()
+        };
+        check(&topic.0, &initiated, expected(right, &to_initiator));
+        check(&topic.0, &accepted, expected(left, &to_acceptor));
+        assert_eq!(initiator.dump(&keys).await, after(right, left, scope, prunes), "what the initiator holds");
+        assert_eq!(acceptor.dump(&keys).await, after(left, right, scope, prunes), "what the acceptor holds");
+        nothing_left(near, far).await;
+    }
+}
+
+/// Both sides succeeded, told the application the topic first and once, and handed it exactly what it lacked.
+fn check(topic: &str, outcome: &Outcome, mut expected: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+    assert_eq!(outcome.result, Ok(()));
+    assert_eq!(outcome.refused, Vec::<String>::new());
+    assert_eq!(outcome.events.first(), Some(&Event::Handshake(topic.into())));
+    let mut data = outcome.data();
+    assert_eq!(data.len(), outcome.events.len() - 1, "one handshake: {:?}", outcome.events);
+    data.sort();
+    expected.sort();
+    assert!(data == expected, "got {} operations, expected {}", data.len(), expected.len());
+}
+
+/// Nothing follows the last message of either side.
+async fn nothing_left(mut near: Stream, mut far: Stream) {
+    near.writer.close().await.expect("the connection still stands");
+    far.writer.close().await.expect("the connection still stands");
+    for mut reader in [near.reader, far.reader] {
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).await.expect("the connection still stands");
+        assert_eq!(rest, Vec::<u8>::new(), "bytes after the end of the session");
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be built").block_on(future)
+}
+
+/// `count` seeds for each transport and encoding.
+fn all<I: Contestant, A: Contestant>(first: u64, count: u64, encodings: &[Encoding]) {
+    for transport in Transport::ALL {
+        for &encoding in encodings {
+            for seed in seeds(first, count) {
+                Case { seed, transport, encoding, gaps: seed % 5 == 0 }.run::<I, A>();
+            }
+        }
+    }
+}
+
+/// The harness itself: what it says of the original must hold before it says anything of us.
+mod original_with_original {
+    use super::*;
+
+    #[test]
+    fn v03_with_v03() {
+        all::<V03, V03>(0, 4, &[Encoding::Integers]);
+    }
+
+    #[test]
+    fn v03_with_v04() {
+        all::<V03, V04>(100, 4, &[Encoding::Integers]);
+    }
+}
