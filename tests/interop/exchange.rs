@@ -59,10 +59,7 @@ impl Case {
 
         let (mut near, mut far) = self.transport.connect().await;
         let sessions = async {
-            tokio::join!(
-                initiator.session(Role::Initiate(topic), &mut near),
-                acceptor.session(Role::Accept, &mut far)
-            )
+            tokio::join!(initiator.session(Role::Initiate(topic), &mut near), acceptor.session(Role::Accept, &mut far))
         };
         let (initiated, accepted) = tokio::time::timeout(HANGS, sessions).await.expect("the session hangs");
 
@@ -125,11 +122,11 @@ mod original_with_original {
 
     #[test]
     fn v03_with_v03() {
-        all::<V03, V03>(0, 4, &[Encoding::Integers]);
+        all::<V03, V03>(0, 8, &[Encoding::Integers]);
     }
 
     #[test]
     fn v03_with_v04() {
-        all::<V03, V04>(100, 4, &[Encoding::Integers]);
+        all::<V03, V04>(1000, 8, &[Encoding::Integers]);
     }
 }

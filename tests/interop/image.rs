@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub(crate) type Author = [u8; 32];
 
 /// What serves as a log id.
-pub(crate) trait LogName: Clone + fmt::Debug + Ord + Hash + Send + Sync + Serialize + DeserializeOwned + 'static {
+pub(crate) trait LogName:
+    Clone + fmt::Debug + Ord + Hash + Send + Sync + Serialize + DeserializeOwned + 'static
+{
     fn nth(n: u64) -> Self;
 }
 
@@ -89,7 +91,8 @@ pub(crate) fn missing<L: LogName>(sender: &Image<L>, receiver: &Image<L>, scope:
     let mut missing = Vec::new();
     for (key, log) in sender.logs.iter().filter(|(key, _)| in_scope(key)) {
         let height = receiver.height(key);
-        missing.extend(log.keys().filter(|seq| height.is_none_or(|height| **seq > height)).map(|seq| (key.clone(), *seq)));
+        missing
+            .extend(log.keys().filter(|seq| height.is_none_or(|height| **seq > height)).map(|seq| (key.clone(), *seq)));
     }
     missing
 }

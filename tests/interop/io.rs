@@ -19,8 +19,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Pipe(1), Self::Pipe(7), Self::Pipe(1400), Self::Pipe(65_536), Self::Tcp];
+    pub(crate) const ALL: [Self; 5] = [Self::Pipe(1), Self::Pipe(7), Self::Pipe(1400), Self::Pipe(65_536), Self::Tcp];
 
     /// Both ends of a new connection.
     pub(crate) async fn connect(self) -> (Stream, Stream) {
@@ -34,6 +33,9 @@ impl Transport {
                 let address = listener.local_addr().expect("the listener is bound");
                 let (left, right) = tokio::join!(TcpStream::connect(address), listener.accept());
                 let (left, (right, _)) = (left.expect("connects"), right.expect("accepts"));
+                for stream in [&left, &right] {
+                    stream.set_nodelay(true).expect("TCP has the option");
+                }
                 (Stream::new(left, usize::MAX), Stream::new(right, usize::MAX))
             }
         }

@@ -6,11 +6,14 @@
 //! A failing case names its seed; `SEED=<number>` runs that one alone, in every combination.
 
 mod author;
+mod edge;
 mod exchange;
+mod golden;
 mod image;
 mod io;
 mod original;
 mod peer;
 mod random;
 mod scenario;
+mod transcript;
 mod wire;

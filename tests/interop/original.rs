@@ -61,9 +61,8 @@ macro_rules! original {
                 }
 
                 async fn session(&mut self, role: Role<'_>, stream: &mut Stream) -> Outcome {
-                    let (app_tx, mut app_rx) = mpsc::channel(128);
-                    let mut sink =
-                        PollSender::new(app_tx).sink_map_err(|err| SyncError::Critical(err.to_string()));
+                    let (app_tx, mut app_rx) = mpsc::channel::<FromSync<Topic>>(128);
+                    let mut sink = PollSender::new(app_tx).sink_map_err(|err| SyncError::Critical(err.to_string()));
                     let protocol = LogSyncProtocol::<_, L, Extensions<L>, _>::new(self.map.clone(), self.store.clone());
                     let protocol = Arc::new(protocol);
                     let (tx, rx) = (&mut stream.writer, &mut stream.reader);

@@ -62,7 +62,7 @@ fn generate<L: LogName>(random: &mut Random, size: Size, gaps: bool) -> Scenario
         gaps: BTreeSet::new(),
     };
     let mut hashes = Vec::new();
-    let mut large = random.one_in(4).then(|| random.between(size.body, size.large_body) as usize);
+    let mut large = random.one_in(3).then(|| random.between(size.body, size.large_body) as usize);
     for _ in 0..random.between(1, size.authors) {
         let secret = random.key();
         let author = Pen::new(secret).author();
@@ -95,7 +95,7 @@ fn write_log<L: LogName>(
     let mut pen = Pen::new(secret);
     let mut written = Written { operations: Vec::new(), prunes: Vec::new() };
     for seq in 0..random.below(size.operations + 1) {
-        let body = match large.take_if(|_| random.one_in(8)) {
+        let body = match large.take_if(|_| random.one_in(4)) {
             Some(len) => random.bytes(len),
             None if random.one_in(5) => Vec::new(),
             None => {
@@ -109,7 +109,8 @@ fn write_log<L: LogName>(
         }
         let previous = 0..random.below(3).min(hashes.len() as u64);
         let previous = previous.map(|_| hashes[random.below(hashes.len() as u64) as usize]).collect();
-        let timestamp = if random.one_in(2) { 1_700_000_000_000_000 + random.below(1 << 40) } else { random.below(300) };
+        let timestamp =
+            if random.one_in(2) { 1_700_000_000_000_000 + random.below(1 << 40) } else { random.below(300) };
         let extensions = Extensions {
             prune,
             expires: random.one_in(3).then(|| random.next() as i64 >> random.below(60)),

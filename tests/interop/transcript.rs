@@ -1,0 +1,114 @@
+//! One side of a session against bytes that were written down before.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::author::{Draft, Pen};
+use crate::image::{Author, Image, LogKey, Scope, Stored, Topic};
+use crate::io::Stream;
+use crate::peer::{Contestant, Encoding, Given, Outcome, Peer, Receive, Role};
+use crate::wire::{Message, heights};
+
+/// The topic of all transcripts.
+pub(crate) fn topic() -> Topic {
+    Topic("messages".into(), [0, 1, 23, 255])
+}
+
+/// The only author of all transcripts, with the secret `07 07 .. 07`.
+pub(crate) fn author() -> Author {
+    pen().author()
+}
+
+fn pen() -> Pen {
+    Pen::new([7; 32])
+}
+
+/// The log that the operations of [`operations`] are in.
+pub(crate) fn key() -> LogKey<u64> {
+    (author(), 0)
+}
+
+/// Operations of one log, with "Hello, Sloth!" in each, at the times 0, 100, 200 and so on.
+pub(crate) fn operations(count: u64) -> Vec<Stored> {
+    let mut pen = pen();
+    let mut operation = |seq| {
+        let body = b"Hello, Sloth!".to_vec();
+        pen.write::<u64>(Draft { timestamp: seq * 100, body, previous: Vec::new(), extensions: None }).0
+    };
+    (0..count).map(&mut operation).collect()
+}
+
+/// A store with these operations in log 0, numbered from `first`.
+pub(crate) fn store(first: u64, operations: &[Stored]) -> Image<u64> {
+    let mut image = Image::new();
+    for (seq, operation) in (first..).zip(operations) {
+        image.insert(&key(), seq, operation.clone());
+    }
+    image
+}
+
+/// The author with log 0.
+pub(crate) fn scope() -> Scope<u64> {
+    BTreeMap::from([(author(), vec![0])])
+}
+
+/// What a peer sends that has these heights in log 0 and nothing else.
+pub(crate) fn have(logs: &[(u64, u64)]) -> Vec<u8> {
+    Message::Have(topic(), vec![heights(author(), logs.to_vec())]).encode()
+}
+
+/// What a peer sends that knows no author.
+pub(crate) fn have_nothing() -> Vec<u8> {
+    Message::<u64>::Have(topic(), Vec::new()).encode()
+}
+
+pub(crate) fn done() -> Vec<u8> {
+    Message::<u64>::Done.encode()
+}
+
+/// An operation as the original sends it.
+pub(crate) fn data(operation: &Stored) -> Vec<u8> {
+    Message::<u64>::Data(operation.header.clone(), operation.body.clone()).encode()
+}
+
+/// One side of a session whose other side is fixed.
+pub(crate) struct Play<'a> {
+    pub(crate) image: Image<u64>,
+    pub(crate) scope: Scope<u64>,
+    pub(crate) encoding: Encoding,
+    pub(crate) role: Role<'a>,
+    pub(crate) input: Vec<u8>,
+    /// Whether the stream ends after the input.
+    pub(crate) closed: bool,
+    /// How many bytes come at a time.
+    pub(crate) chunk: usize,
+}
+
+impl<'a> Play<'a> {
+    /// A side with this store, for which everything is in place at once and nothing follows.
+    pub(crate) fn new(role: Role<'a>, image: Image<u64>, input: Vec<u8>) -> Self {
+        let encoding = Encoding::Integers;
+        Self { image, scope: scope(), encoding, role, input, closed: false, chunk: usize::MAX }
+    }
+
+    /// Plays it: the outcome, if the session ended, and all that was sent.
+    pub(crate) fn run<C: Contestant>(&self) -> (Option<Outcome>, Vec<u8>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime can be built").block_on(async {
+            let topic = topic();
+            let given = Given {
+                image: &self.image,
+                topic: &topic,
+                scope: &self.scope,
+                encoding: self.encoding,
+                receive: Receive::Forward,
+            };
+            let mut peer = C::Peer::<u64>::new(given).await;
+            let (mut stream, sent) = Stream::scripted(&self.input, self.chunk, self.closed);
+            // The clock is virtual and moves only when nothing else can: this asks whether the session waits for ever.
+            let session = peer.session(self.role, &mut stream);
+            let outcome = tokio::time::timeout(Duration::from_secs(1), session).await;
+            (outcome.ok(), sent.bytes())
+        })
+    }
+}
