@@ -39,7 +39,8 @@ impl SyncError {
     }
 }
 
-/// A broken, reset, refused or timed-out connection is the peer's behaviour; every other I/O error is critical.
+/// A broken, reset, refused, timed-out or unreachable connection and bytes that the transport cannot make sense of are the
+/// peer's behaviour; every other I/O error is critical.
 impl From<io::Error> for SyncError {
     fn from(err: io::Error) -> Self {
         use io::ErrorKind as Kind;
@@ -50,6 +51,10 @@ impl From<io::Error> for SyncError {
             | Kind::ConnectionAborted
             | Kind::ConnectionRefused
             | Kind::NotConnected
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::InvalidData
             | Kind::TimedOut
             | Kind::WriteZero => Self::UnexpectedBehaviour(format!("connection lost: {err}")),
             _ => Self::Critical(format!("internal i/o stream error {err}")),
@@ -68,7 +73,14 @@ mod tests {
             io::ErrorKind::UnexpectedEof,
             io::ErrorKind::ConnectionReset,
             io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::NotConnected,
+            io::ErrorKind::HostUnreachable,
+            io::ErrorKind::NetworkUnreachable,
+            io::ErrorKind::NetworkDown,
+            io::ErrorKind::InvalidData,
             io::ErrorKind::TimedOut,
+            io::ErrorKind::WriteZero,
         ] {
             let err = SyncError::from(io::Error::from(kind));
             assert!(matches!(err, SyncError::UnexpectedBehaviour(_)), "{kind:?}: {err}");

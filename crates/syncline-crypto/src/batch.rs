@@ -33,7 +33,7 @@ const PROBE: usize = 4;
 ///
 /// Up to 1024 items are checked by one equation, which is two to five times cheaper than one by one: all signatures of
 /// one key share its term, so a batch of one author costs about half of a batch in which each author signed once. Memory
-/// beside the items is bounded (some 500 KiB), however long the batch is.
+/// beside the items is bounded (about 2 MiB), however long the batch is.
 ///
 /// When an equation does not hold, blocks of 64 are tried, the bad ones are halved down to a few items, and those are
 /// checked one by one, so that a few bad items among many stay cheap (8 among 1024 cost about as much as to check each
@@ -67,8 +67,8 @@ pub(crate) fn has_reduced_scalar(signature: &Signature) -> bool {
 
 /// The order L = 2^252 + 27742317777372353535851937790883648493 of the group, least byte first.
 const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 /// The places of the invalid items, rising.

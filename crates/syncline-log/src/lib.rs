@@ -1,16 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod ingest;
 pub mod operation;
 pub mod store;
+pub mod sync;
 pub mod validate;
 
+pub use ingest::Ingest;
 pub use operation::{
     Body, DecodeError, EncodeError, EncodedOperation, Extension, Extensions, Header, Operation, PruneFlag, SeqNum,
     SignHeaderError,
 };
 pub use store::{
-    AnyLogStore, Appended, DatabaseStore, Fork, Heights, Link, LogId, LogStore, Logs, MemoryStore, NewOperation, SeqRange,
-    StoreError,
+    AnyLogStore, Appended, Fork, Heights, Link, LogId, LogStore, Logs, MemoryStore, NewOperation, SeqRange, StoreError,
 };
+pub use sync::LogSync;
 pub use validate::Invalid;

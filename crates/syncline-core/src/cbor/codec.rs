@@ -4,12 +4,10 @@ use std::io;
 use std::marker::PhantomData;
 
 use bytes::{Buf, BufMut, BytesMut};
-use futures::{AsyncRead, AsyncWrite, Sink, Stream};
 use serde::{Deserialize, Serialize};
-use tokio_util::codec::{Decoder, Encoder, FramedRead, FramedWrite};
-use tokio_util::compat::{FuturesAsyncReadCompatExt, FuturesAsyncWriteCompatExt};
+use tokio_util::codec::{Decoder, Encoder};
 
-use super::{FrameError, FrameLimits, FrameScanner};
+use super::{BREAK, FrameError, FrameLimits, FrameScanner};
 use crate::SyncError;
 
 impl From<FrameError> for SyncError {
@@ -22,14 +20,20 @@ impl From<FrameError> for SyncError {
 ///
 /// Decoding scans each byte once and decodes each item once, so the time is linear in the bytes however they are cut
 /// into chunks. Items over the [`FrameLimits`] are refused when they are claimed. What serde allocates for an item is
-/// bounded by the item's length.
+/// bounded by the item's length times the size of what `M` makes of one byte: a list of 2^20 nulls takes a MiB here and
+/// 2^20 values there.
+///
+/// Any well-formed encoding of a message is accepted; see [`from_deterministic`](super::from_deterministic) for bytes of
+/// which only one form may count. What `M` ignores, for example unknown fields, is ignored, but an array with more items
+/// than `M` takes is refused.
 ///
 /// # Errors
 ///
 /// Decoding fails with [`SyncError::InvalidEncoding`] on bytes that are not CBOR, exceed a limit or do not fit `M`, and
-/// with [`SyncError::UnexpectedBehaviour`] when the stream ends within an item. Encoding fails with
-/// [`SyncError::Critical`] if `M` cannot be serialized or exceeds the limits that the peer is expected to have. After an
-/// error the codec is of no further use.
+/// with [`SyncError::UnexpectedBehaviour`] when the stream ends within an item. After that the codec is of no further use.
+///
+/// Encoding fails with [`SyncError::Critical`] if `M` cannot be serialized or exceeds the codec's limit on length, which
+/// the peer is expected to have too. Nothing is then written, and further items can be.
 #[derive(Debug)]
 pub struct CborCodec<M> {
     scanner: FrameScanner,
@@ -71,14 +75,17 @@ where
 
     fn encode(&mut self, item: M, out: &mut BytesMut) -> Result<(), SyncError> {
         let before = out.len();
-        ciborium::into_writer(&item, (&mut *out).writer())
-            .map_err(|err| SyncError::Critical(format!("cannot encode a message: {err}")))?;
-        let (len, limit) = (out.len() - before, self.scanner.limits().len_max());
-        if len > limit {
-            out.truncate(before);
-            return Err(SyncError::Critical(format!("a message of {len} bytes exceeds the limit of {limit}")));
-        }
-        Ok(())
+        let limit = self.scanner.limits().len_max();
+        let written = ciborium::into_writer(&item, (&mut *out).writer());
+        let len = out.len() - before;
+        let refusal = match written {
+            Err(err) => format!("cannot encode a message: {err}"),
+            Ok(()) if len > limit => format!("a message of {len} bytes exceeds the limit of {limit}"),
+            Ok(()) => return Ok(()),
+        };
+        // Half a message must not reach the peer.
+        out.truncate(before);
+        Err(SyncError::Critical(refusal))
     }
 }
 
@@ -96,10 +103,15 @@ where
         let Some(len) = self.scanner.scan(buffer)? else {
             return Ok(None);
         };
-        let limit = self.scanner.limits().depth_max();
+        let mut rest = buffer.get(..len).unwrap_or_default();
         // One level more: the scanner counts containers, ciborium counts the leaf as well.
-        let item = ciborium::de::from_reader_with_recursion_limit(&buffer[..len], limit.saturating_add(1))
+        let depth_max = self.scanner.limits().depth_max().saturating_add(1);
+        let item = ciborium::de::from_reader_with_recursion_limit(&mut rest, depth_max)
             .map_err(|err| SyncError::InvalidEncoding(describe(&err)))?;
+        // A tuple stops after its last part, and then leaves the end of an indefinite array.
+        if rest.iter().any(|byte| *byte != BREAK) {
+            return Err(SyncError::InvalidEncoding("a message has more parts than its type".into()));
+        }
         buffer.advance(len);
         Ok(Some(item))
     }
@@ -113,45 +125,19 @@ where
     }
 }
 
-fn describe(err: &ciborium::de::Error<io::Error>) -> String {
+/// Serde's texts quote what the peer sent, for example an unknown variant: keep them short and printable.
+const DESCRIPTION_CHARS_MAX: usize = 160;
+
+/// What is wrong with bytes that ciborium refused.
+pub(super) fn describe(err: &ciborium::de::Error<io::Error>) -> String {
     match err {
         ciborium::de::Error::Io(_) => "a message ended before its content".into(),
         ciborium::de::Error::Syntax(at) => format!("malformed cbor at byte {at}"),
-        ciborium::de::Error::Semantic(_, what) => what.clone(),
+        ciborium::de::Error::Semantic(_, what) => {
+            what.chars().take(DESCRIPTION_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+        }
         ciborium::de::Error::RecursionLimitExceeded => "a message nests too deep".into(),
     }
-}
-
-/// A sink that writes CBOR items to a byte stream.
-///
-/// # Errors
-///
-/// As for [`CborCodec`], and I/O errors as [`SyncError`]'s conversion sorts them.
-pub fn into_cbor_sink<M>(
-    tx: &mut (impl AsyncWrite + Send + Unpin + ?Sized),
-) -> impl Sink<M, Error = SyncError> + Send + Unpin
-where
-    M: Serialize,
-{
-    FramedWrite::new(tx.compat_write(), CborCodec::<M>::new())
-}
-
-/// A stream of the CBOR items read from a byte stream.
-///
-/// # Errors
-///
-/// As for [`CborCodec`], and I/O errors as [`SyncError`]'s conversion sorts them. The stream ends after an error.
-///
-/// # Cancel safety
-///
-/// Bytes that were read ahead of the last item are lost when the stream is dropped.
-pub fn into_cbor_stream<M>(
-    rx: &mut (impl AsyncRead + Send + Unpin + ?Sized),
-) -> impl Stream<Item = Result<M, SyncError>> + Send + Unpin
-where
-    M: for<'de> Deserialize<'de> + Serialize,
-{
-    FramedRead::new(rx.compat(), CborCodec::<M>::new())
 }
 
 #[cfg(test)]

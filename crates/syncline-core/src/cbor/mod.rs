@@ -9,15 +9,23 @@
 //! only that one (RFC 8949 §4.2.1).
 //!
 //! [`Reader`] and [`Writer`] code items by hand, where serde would cost too much or know too little.
+//!
+//! | limit | default | where |
+//! |---|---|---|
+//! | bytes of an item | 1 MiB; 16 MiB where bodies travel | [`FrameLimits::with_len_max`] |
+//! | nesting of arrays, maps and tags | 64 | [`FrameLimits::and_depth_max`] |
+//! | nesting that [`Reader::skip`] follows | 128 | [`Reader::DEPTH_MAX`] |
 
 mod codec;
 mod deterministic;
+mod framed;
 mod reader;
 mod scanner;
 mod writer;
 
-pub use codec::{CborCodec, into_cbor_sink, into_cbor_stream};
-pub use deterministic::{DeterministicError, from_deterministic, to_deterministic};
+pub use codec::CborCodec;
+pub use deterministic::{CborError, DeterministicError, from_deterministic, to_deterministic};
+pub use framed::{into_cbor_sink, into_cbor_sink_with, into_cbor_stream, into_cbor_stream_with};
 pub use reader::{Kind, ReadError, Reader};
 pub use scanner::{FrameError, FrameLimits, FrameScanner};
 pub use writer::Writer;
@@ -57,7 +65,7 @@ struct Head {
 enum HeadError {
     /// More bytes are needed.
     Incomplete,
-    /// The five low bits are 28, 29 or 30, which RFC 8949 reserves.
+    /// The five low bits are 28, 29 or 30, which RFC 8949 reserves, or 31 where there is no indefinite form.
     Reserved,
 }
 
@@ -70,6 +78,10 @@ impl Head {
         let (&first, rest) = bytes.split_first().ok_or(HeadError::Incomplete)?;
         let (major, info) = (first >> 5, first & 0x1f);
         let width = match info {
+            // An integer or a tag has no indefinite form (RFC 8949 §3.2).
+            INDEFINITE if matches!(major, major::UNSIGNED | major::NEGATIVE | major::TAG) => {
+                return Err(HeadError::Reserved);
+            }
             0..=23 => return Ok(Self { major, info, argument: u64::from(info), len: 1 }),
             24 => 1,
             25 => 2,

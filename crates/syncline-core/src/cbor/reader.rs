@@ -83,7 +83,7 @@ impl Kind {
 /// Reads CBOR items one after the other from a slice, without recursion and without allocating more than is there.
 ///
 /// It accepts any well-formed CBOR; longer heads than needed and indefinite lengths too, unless a method says otherwise.
-/// After an error the reader stands at the item that failed.
+/// After an error the reader stands at the item that failed, so that another kind can be tried.
 ///
 /// ```
 /// use syncline_core::cbor::Reader;
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
     /// If the next item is anything else.
     pub fn unsigned(&mut self) -> Result<u64, ReadError> {
         let head = self.head()?;
-        if head.major != major::UNSIGNED || head.info == INDEFINITE {
+        if head.major != major::UNSIGNED {
             return Err(self.unexpected("an unsigned integer", head));
         }
         self.at += head.len;
@@ -194,6 +194,22 @@ impl<'a> Reader<'a> {
         is_break
     }
 
+    /// A boolean.
+    ///
+    /// # Errors
+    ///
+    /// If the next item is anything else.
+    pub fn bool(&mut self) -> Result<bool, ReadError> {
+        let head = self.head()?;
+        let value = match (head.major, head.info) {
+            (major::SIMPLE, 20) => false,
+            (major::SIMPLE, 21) => true,
+            _ => return Err(self.unexpected("a boolean", head)),
+        };
+        self.at += head.len;
+        Ok(value)
+    }
+
     /// Consumes null or undefined, if it comes next.
     pub fn null(&mut self) -> bool {
         let is_null = matches!(self.bytes.get(self.at), Some(0xf6 | 0xf7));
@@ -205,17 +221,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// If a tag is malformed.
+    /// If a tag is malformed or not whole.
     pub fn skip_tags(&mut self) -> Result<(), ReadError> {
         loop {
-            let Ok(head) = self.head() else { return Ok(()) };
-            if head.major != major::TAG {
+            if self.bytes.get(self.at).is_none_or(|first| first >> 5 != major::TAG) {
                 return Ok(());
             }
-            if head.info == INDEFINITE {
-                return Err(ReadError::Malformed { at: self.at });
-            }
-            self.at += head.len;
+            self.at += self.head()?.len;
         }
     }
 
@@ -262,17 +274,17 @@ impl<'a> Reader<'a> {
         if head.info != INDEFINITE {
             return self.definite(head).map(Cow::Borrowed);
         }
-        let start = self.at;
-        self.at += head.len;
+        let mut chunks = *self;
+        chunks.at += head.len;
         let mut joined = Vec::new();
-        while !self.at_break() {
-            let chunk = self.head()?;
+        while !chunks.at_break() {
+            let chunk = chunks.head()?;
             if chunk.major != major || chunk.info == INDEFINITE {
-                self.at = start;
-                return Err(ReadError::Malformed { at: start });
+                return Err(ReadError::Malformed { at: chunks.at });
             }
-            joined.extend_from_slice(self.definite(chunk)?);
+            joined.extend_from_slice(chunks.definite(chunk)?);
         }
+        *self = chunks;
         Ok(Cow::Owned(joined))
     }
 
@@ -297,7 +309,7 @@ impl<'a> Reader<'a> {
         match super::FrameScanner::new(limits).scan(rest) {
             Ok(Some(len)) => {
                 self.at += len;
-                Ok(&rest[..len])
+                Ok(rest.get(..len).unwrap_or_default())
             }
             Ok(None) | Err(super::FrameError::TooLong { .. }) => Err(ReadError::Truncated { at: start }),
             Err(super::FrameError::TooDeep { .. }) => Err(ReadError::TooDeep { at: start }),

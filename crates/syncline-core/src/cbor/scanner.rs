@@ -95,8 +95,10 @@ enum Level {
 /// Finds the end of one CBOR item in a buffer that grows, looking at each byte once.
 ///
 /// The work is linear in the bytes and the memory is the depth of the nesting, whatever the item claims. A claimed
-/// length or count is held against the limit when it is read: an array that claims 2^64-1 entries is refused at its
-/// ninth byte.
+/// length or count is held against the limit when it is read, together with what the containers around it claimed: an
+/// array that claims 2^64-1 entries is refused at its ninth byte.
+///
+/// Text is not checked to be UTF-8.
 ///
 /// ```
 /// use syncline_core::cbor::{FrameLimits, FrameScanner};
@@ -113,15 +115,28 @@ pub struct FrameScanner {
     levels: Vec<Level>,
     /// Bytes of the current item that need not be looked at again.
     offset: usize,
-    /// Bytes of a string that are still to come, if one is open. They count as content, not as items.
-    string: Option<usize>,
+    /// Bytes of the open string that are still to come. They are content, not items.
+    string: usize,
+    /// Items of open arrays, maps and tags that come after the current one. Each takes a byte at least.
+    owed: u64,
+    /// Bytes looked at, those that were looked at again included.
+    #[cfg(test)]
+    looked_at: u64,
 }
 
 impl FrameScanner {
     /// A scanner at the start of an item.
     #[must_use]
     pub fn new(limits: FrameLimits) -> Self {
-        Self { limits, levels: Vec::new(), offset: 0, string: None }
+        Self {
+            limits,
+            levels: Vec::new(),
+            offset: 0,
+            string: 0,
+            owed: 0,
+            #[cfg(test)]
+            looked_at: 0,
+        }
     }
 
     /// The limits that this scanner keeps.
@@ -142,27 +157,32 @@ impl FrameScanner {
     pub fn scan(&mut self, buffer: &[u8]) -> Result<Option<usize>, FrameError> {
         loop {
             let rest = buffer.get(self.offset..).unwrap_or_default();
-            let item_is_whole = if let Some(missing) = self.string {
-                let here = missing.min(rest.len());
+            if self.string > 0 {
+                let here = self.string.min(rest.len());
                 self.offset += here;
-                self.string = Some(missing - here).filter(|missing| *missing > 0);
-                if self.string.is_some() {
+                self.string -= here;
+                if self.string > 0 {
                     return Ok(None);
                 }
-                true
             } else {
-                let rest = self.skip_one_byte_items(rest);
+                let rest = self.skip_small_integers(rest)?;
                 match Head::parse(rest) {
-                    Ok(head) => self.open(head)?,
-                    // At most the eight bytes of an argument are read again.
+                    Ok(head) => {
+                        self.note_looked_at(head.len);
+                        if !self.open(head)? {
+                            continue;
+                        }
+                    }
+                    // At most the first byte and seven of an argument are read again.
                     Err(HeadError::Incomplete) => {
+                        self.note_looked_at(rest.len());
                         self.check_room(rest.len().saturating_add(1) as u64)?;
                         return Ok(None);
                     }
                     Err(HeadError::Reserved) => return Err(self.malformed()),
                 }
-            };
-            if item_is_whole && self.close() {
+            }
+            if self.close() {
                 return Ok(Some(std::mem::take(&mut self.offset)));
             }
         }
@@ -170,22 +190,24 @@ impl FrameScanner {
 
     /// Passes over integers of one byte and of two bytes inside an array or map of definite length, as long as they are
     /// not its last item. Only a short cut for arrays of numbers, which is how p2panda sends bytes.
-    fn skip_one_byte_items<'b>(&mut self, rest: &'b [u8]) -> &'b [u8] {
-        let Some(Level::Items(left)) = self.levels.last_mut() else { return rest };
-        // Stay within the frame's limit; the general path reports the error.
-        let room = self.limits.len_max.saturating_sub(self.offset);
-        let window = &rest[..rest.len().min(room)];
+    fn skip_small_integers<'b>(&mut self, rest: &'b [u8]) -> Result<&'b [u8], FrameError> {
+        let Some(Level::Items(left)) = self.levels.last_mut() else { return Ok(rest) };
+        let before = *left;
         let mut at = 0;
         while *left > 1 {
-            match window.get(at) {
+            match rest.get(at) {
                 Some(0x00..=0x17) => at += 1,
-                Some(0x18) if window.len() > at + 1 => at += 2,
+                Some(0x18) if rest.len() > at + 1 => at += 2,
                 _ => break,
             }
             *left -= 1;
         }
+        self.owed -= before - *left;
         self.offset += at;
-        &rest[at..]
+        self.note_looked_at(at);
+        // The next item, which takes a byte at least, reveals that those before it went over the limit.
+        self.check_room(1)?;
+        Ok(rest.get(at..).unwrap_or_default())
     }
 
     /// Takes in the head of an item. Returns whether the item is whole with it.
@@ -208,24 +230,24 @@ impl FrameScanner {
                 self.check_room(len.saturating_add(argument))?;
                 self.offset += head.len;
                 // The limit, a `usize`, has just bounded the argument.
-                self.string = usize::try_from(argument).ok().filter(|missing| *missing > 0);
+                self.string = usize::try_from(argument).unwrap_or(usize::MAX);
                 return Ok(argument == 0);
             }
             major::ARRAY | major::MAP => {
                 let items = if head.major == major::MAP { argument.saturating_mul(2) } else { argument };
                 // Every item takes one byte at least.
                 self.check_room(len.saturating_add(items))?;
-                self.offset += head.len;
-                if items == 0 {
-                    return Ok(true);
+                if items > 0 {
+                    self.push(Level::Items(items))?;
+                    self.owed += items - 1;
                 }
-                self.push(Level::Items(items))?;
-                return Ok(false);
+                self.offset += head.len;
+                return Ok(items == 0);
             }
             major::TAG => {
                 self.check_room(len + 1)?;
-                self.offset += head.len;
                 self.push(Level::Items(1))?;
+                self.offset += head.len;
                 return Ok(false);
             }
             // RFC 8949 §3.3: a simple value below 32 must not be written in two bytes.
@@ -241,27 +263,26 @@ impl FrameScanner {
             major::BYTES | major::TEXT => Level::IndefiniteString { major: head.major },
             major::ARRAY => Level::IndefiniteArray,
             major::MAP => Level::IndefiniteMap { value_due: false },
-            major::SIMPLE => {
-                return match self.levels.last() {
-                    Some(
-                        Level::IndefiniteArray
-                        | Level::IndefiniteString { .. }
-                        | Level::IndefiniteMap { value_due: false },
-                    ) => {
-                        self.levels.pop();
-                        self.offset += head.len;
-                        Ok(true)
-                    }
-                    _ => Err(self.malformed()),
-                };
-            }
-            _ => return Err(self.malformed()),
+            _ => return self.end_indefinite(head),
         };
         // The break takes a byte.
         self.check_room(head.len as u64 + 1)?;
-        self.offset += head.len;
         self.push(level)?;
+        self.offset += head.len;
         Ok(false)
+    }
+
+    fn end_indefinite(&mut self, head: Head) -> Result<bool, FrameError> {
+        match self.levels.last() {
+            Some(
+                Level::IndefiniteArray | Level::IndefiniteString { .. } | Level::IndefiniteMap { value_due: false },
+            ) => {
+                self.levels.pop();
+                self.offset += head.len;
+                Ok(true)
+            }
+            _ => Err(self.malformed()),
+        }
     }
 
     fn push(&mut self, level: Level) -> Result<(), FrameError> {
@@ -281,6 +302,7 @@ impl FrameScanner {
                 }
                 Level::Items(left) => {
                     *left -= 1;
+                    self.owed -= 1;
                     return false;
                 }
                 Level::IndefiniteMap { value_due } => {
@@ -293,9 +315,9 @@ impl FrameScanner {
         true
     }
 
-    /// Checks that `more` bytes from here on stay within the limit.
+    /// Checks that `more` bytes from here on, and what is owed after them, stay within the limit.
     fn check_room(&self, more: u64) -> Result<(), FrameError> {
-        let claimed = (self.offset as u64).saturating_add(more);
+        let claimed = (self.offset as u64).saturating_add(more).saturating_add(self.owed);
         if claimed > self.limits.len_max as u64 {
             return Err(FrameError::TooLong { claimed, limit: self.limits.len_max });
         }
@@ -305,6 +327,15 @@ impl FrameScanner {
     fn malformed(&self) -> FrameError {
         FrameError::Malformed { at: self.offset }
     }
+
+    #[cfg(test)]
+    fn note_looked_at(&mut self, bytes: usize) {
+        self.looked_at += bytes as u64;
+    }
+
+    #[cfg(not(test))]
+    #[inline]
+    fn note_looked_at(&self, _bytes: usize) {}
 }
 
 #[cfg(test)]

@@ -83,6 +83,9 @@ pub enum HlcError {
 /// Keep `last` in a store and pass it to [`HlcClock::resume`] after a restart, else a clock that was set back may repeat
 /// timestamps.
 ///
+/// A wall clock that was far ahead and is then set back leaves `last` ahead: this clock goes on from there, and peers refuse
+/// its timestamps until their wall clocks come within their `ahead_max` of it.
+///
 /// ```
 /// use std::time::Duration;
 /// use syncline_core::clock::{HlcClock, Timestamp};

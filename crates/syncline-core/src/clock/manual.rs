@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, poll_fn};
@@ -46,19 +46,23 @@ impl ManualClock {
 
     /// Moves the time on by `duration` and wakes who waited for it.
     pub fn advance(&self, duration: Duration) {
-        let now = self.now() + duration;
-        self.advance_to(now);
+        self.advance_by(|now| now + duration);
     }
 
-    /// Moves the time to `now`, unless it is there already, and wakes who waited for it. Time never goes back.
+    /// Moves the time to `now`, unless it is past that already, and wakes who waited for it. Time never goes back.
     pub fn advance_to(&self, now: Timestamp) {
+        self.advance_by(|before| before.max(now));
+    }
+
+    fn advance_by(&self, next: impl FnOnce(Timestamp) -> Timestamp) {
         let due = {
             let mut state = self.state();
-            state.now = state.now.max(now);
+            state.now = next(state.now);
             let last_due = (state.now, u64::MAX);
             let later = state.sleepers.split_off(&last_due);
             std::mem::replace(&mut state.sleepers, later)
         };
+        // Not under the lock: a waker runs code of others, which may ask for the time.
         for waker in due.into_values() {
             waker.wake();
         }
@@ -85,7 +89,9 @@ struct Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        self.clock.state().sleepers.remove(&self.key);
+        let waker = self.clock.state().sleepers.remove(&self.key);
+        // Not under the lock: with its waker a task may go, and with that other sleepers.
+        drop(waker);
     }
 }
 
@@ -98,12 +104,15 @@ impl Timer for ManualClock {
         };
         let sleeper = Sleeper { clock: self.clone(), key: (at, id) };
         Box::pin(poll_fn(move |cx| {
+            let waker = cx.waker().clone();
             let mut state = sleeper.clock.state();
             if state.now >= at {
-                return std::task::Poll::Ready(());
+                return Poll::Ready(());
             }
-            state.sleepers.insert(sleeper.key, cx.waker().clone());
-            std::task::Poll::Pending
+            let before = state.sleepers.insert(sleeper.key, waker);
+            drop(state);
+            drop(before);
+            Poll::Pending
         }))
     }
 }

@@ -1,135 +1,34 @@
-//! Connects a machine to streams, an application, a timer and its surroundings.
+//! The loop behind [`drive`](super::drive).
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
 use futures::{AsyncRead, AsyncWrite, Sink};
 
-use super::{Input, Machine, Output};
-use crate::clock::{Timer, Timestamp};
+use super::time::MachineTime;
+use super::{Drive, Input, Machine, Output, Perform};
+use crate::clock::Timestamp;
 use crate::session::meter;
 use crate::{FromSync, SyncError};
-
-/// Answers a machine's requests: usually by a store.
-pub trait Perform<Q, R>: Send + Sync {
-    /// Carries out one request.
-    ///
-    /// A failure is part of the response; the machine decides what it means.
-    ///
-    /// # Cancel safety
-    ///
-    /// The future is dropped when the session is.
-    fn perform(&self, request: Q) -> BoxFuture<'_, R>;
-}
-
-/// How to drive a machine.
-#[derive(Clone, Debug)]
-pub struct Drive {
-    timer: Option<Arc<dyn Timer>>,
-    window: usize,
-    chunk: usize,
-}
-
-impl Drive {
-    /// Without deadlines, with a window and a read buffer of 64 KiB.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { timer: None, window: 64 << 10, chunk: 64 << 10 }
-    }
-
-    /// Keeps the machine's deadlines by this timer. Without one the machine's time stands still.
-    #[must_use]
-    pub fn with_timer(mut self, timer: Arc<dyn Timer>) -> Self {
-        self.timer = Some(timer);
-        self
-    }
-
-    /// How many bytes may wait to be sent before a further request of the machine is carried out. Memory on the sending
-    /// side is this plus one response.
-    #[must_use]
-    pub fn with_window(mut self, bytes: usize) -> Self {
-        self.window = bytes.max(1);
-        self
-    }
-}
-
-impl Default for Drive {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Runs a machine to its end over the streams.
-///
-/// - Reading, writing, delivering and one request go on concurrently in one future; nothing is spawned.
-/// - Nothing is read from the peer while the application has not taken what was delivered, so a slow application stalls
-///   the peer and loses nothing.
-/// - The machine's time stands still while this side waits for the application or for a request: such a wait is not the
-///   peer's fault and trips no deadline.
-/// - `app_tx` is flushed whenever nothing else is left to do, and at the end.
-///
-/// # Errors
-///
-/// What the machine returns; the stream's errors as the peer's behaviour; the application's errors as they are. All that
-/// the machine had delivered before an error reaches the application first.
-///
-/// # Cancel safety
-///
-/// Dropping the future ends the session. Items that the application took stay delivered.
-pub async fn drive<M, P>(
-    machine: &mut M,
-    surroundings: &P,
-    how: &Drive,
-    tx: &mut (dyn AsyncWrite + Send + Unpin),
-    rx: &mut (dyn AsyncRead + Send + Unpin),
-    app_tx: &mut (dyn Sink<FromSync<M::Topic>, Error = SyncError> + Send + Unpin),
-) -> Result<(), SyncError>
-where
-    M: Machine,
-    P: Perform<M::Request, M::Response>,
-{
-    let now = how.timer.as_ref().map_or(Timestamp::ZERO, |timer| timer.now());
-    let mut driver = Driver {
-        machine,
-        surroundings,
-        how,
-        tx,
-        rx,
-        app_tx,
-        unsent: VecDeque::new(),
-        unsent_len: 0,
-        unflushed: false,
-        deliveries: VecDeque::new(),
-        app_unflushed: false,
-        request: None,
-        response: None,
-        chunk: vec![0; how.chunk].into_boxed_slice(),
-        peer_closed: false,
-        failure: None,
-        time: MachineTime { started: now, stood_still: Duration::ZERO, still_since: None },
-        sleep: None,
-    };
-    poll_fn(|cx| driver.poll(cx)).await
-}
 
 /// Rounds of work per poll before other tasks get their turn.
 const ROUNDS_MAX: usize = 64;
 
-struct Driver<'d, M: Machine, P> {
+/// The most bytes that are read from the peer at once.
+const CHUNK_LEN: usize = 64 << 10;
+
+pub(super) struct Driver<'d, M: Machine, P> {
     machine: &'d mut M,
     surroundings: &'d P,
     how: &'d Drive,
     tx: &'d mut (dyn AsyncWrite + Send + Unpin),
     rx: &'d mut (dyn AsyncRead + Send + Unpin),
     app_tx: &'d mut (dyn Sink<FromSync<M::Topic>, Error = SyncError> + Send + Unpin),
-    unsent: VecDeque<Bytes>,
+    unsent: VecDeque<Unsent>,
     unsent_len: usize,
     unflushed: bool,
     deliveries: VecDeque<FromSync<M::Topic>>,
@@ -144,30 +43,15 @@ struct Driver<'d, M: Machine, P> {
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
 }
 
+/// Bytes for the peer.
+struct Unsent {
+    bytes: Bytes,
+    items: u64,
+}
+
 impl<M: Machine, P> fmt::Debug for Driver<'_, M, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").field("unsent_len", &self.unsent_len).finish_non_exhaustive()
-    }
-}
-
-/// Time as the machine sees it: the timer's, less the spans in which this side was the one to wait for.
-#[derive(Debug)]
-struct MachineTime {
-    started: Timestamp,
-    stood_still: Duration,
-    still_since: Option<Timestamp>,
-}
-
-impl MachineTime {
-    fn resume(&mut self, now: Timestamp) {
-        if let Some(since) = self.still_since.take() {
-            self.stood_still += now.since(since);
-        }
-    }
-
-    fn of(&self, now: Timestamp) -> Timestamp {
-        let ran = now.since(self.started).saturating_sub(self.stood_still);
-        self.started + ran
     }
 }
 
@@ -176,31 +60,82 @@ where
     M: Machine,
     P: Perform<M::Request, M::Response>,
 {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SyncError>> {
-        let now = self.timer_now();
-        self.time.resume(now);
+    pub(super) fn new(
+        machine: &'d mut M,
+        surroundings: &'d P,
+        how: &'d Drive,
+        tx: &'d mut (dyn AsyncWrite + Send + Unpin),
+        rx: &'d mut (dyn AsyncRead + Send + Unpin),
+        app_tx: &'d mut (dyn Sink<FromSync<M::Topic>, Error = SyncError> + Send + Unpin),
+    ) -> Self {
+        let now = how.timer.as_ref().map_or(Timestamp::ZERO, |timer| timer.now());
+        Self {
+            machine,
+            surroundings,
+            how,
+            tx,
+            rx,
+            app_tx,
+            unsent: VecDeque::new(),
+            unsent_len: 0,
+            unflushed: false,
+            deliveries: VecDeque::new(),
+            app_unflushed: false,
+            request: None,
+            response: None,
+            chunk: vec![0; CHUNK_LEN].into_boxed_slice(),
+            peer_closed: false,
+            failure: None,
+            time: MachineTime::starting(now),
+            sleep: None,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SyncError>> {
+        self.time.resume(self.timer_now());
         for _ in 0..ROUNDS_MAX {
             self.drain_machine();
             match self.round(cx) {
                 Ok(Round::Again) => {}
                 Ok(Round::Done) => return Poll::Ready(Ok(())),
                 Ok(Round::Wait) => {
-                    if self.waits_for_us() {
-                        self.time.still_since = Some(self.timer_now());
-                        self.sleep = None;
-                    } else if self.poll_timeout(cx) {
-                        continue;
+                    if !self.look_at_time(cx) && !self.is_stuck() {
+                        return Poll::Pending;
                     }
-                    return Poll::Pending;
                 }
-                Err(err) => {
-                    // Application gone: there is nobody left to deliver to.
-                    return Poll::Ready(Err(err));
-                }
+                // The application is gone: there is nobody left to deliver to.
+                Err(err) => return Poll::Ready(Err(err)),
             }
         }
+        // A peer that always has more must not keep a deadline from passing.
+        self.look_at_time(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Stops the time if this side is the one to wait for, else looks whether a deadline has passed. True if so.
+    fn look_at_time(&mut self, cx: &mut Context<'_>) -> bool {
+        let stalled = self.waits_for_us();
+        meter::set_driver_stalled(stalled);
+        if stalled {
+            self.time.stop(self.timer_now());
+            self.sleep = None;
+            return false;
+        }
+        self.poll_timeout(cx)
+    }
+
+    /// Whether nothing can wake this session any more. Better an error than a future that never completes.
+    fn is_stuck(&mut self) -> bool {
+        if self.waits_for_us() || self.waits_for_peer() || self.sleep.is_some() {
+            return false;
+        }
+        self.failure = Some(if self.peer_closed {
+            SyncError::UnexpectedBehaviour("the stream ended before the protocol did".into())
+        } else {
+            SyncError::Critical("the protocol's machine waits for nothing".into())
+        });
+        true
     }
 
     /// Does what can be done now. Errors are the application's; all others are kept until it has what is due to it.
@@ -241,7 +176,12 @@ where
     }
 
     fn nothing_left_to_do(&self) -> bool {
-        self.machine.is_done() && self.unsent.is_empty() && !self.unflushed && self.deliveries.is_empty()
+        self.machine.is_done()
+            && self.unsent.is_empty()
+            && !self.unflushed
+            && self.deliveries.is_empty()
+            && self.request.is_none()
+            && self.response.is_none()
     }
 
     /// Whether the session waits for the application or for a request, not for the peer.
@@ -249,8 +189,17 @@ where
         self.failure.is_some() || !self.deliveries.is_empty() || self.response.is_some() || self.app_unflushed
     }
 
+    /// Whether something that the peer does can make the session go on: it reads, or it sends.
+    fn waits_for_peer(&self) -> bool {
+        !self.unsent.is_empty() || self.unflushed || self.wants_input()
+    }
+
+    fn wants_input(&self) -> bool {
+        !self.peer_closed && self.machine.wants_input() && !self.machine.is_done()
+    }
+
     fn timer_now(&self) -> Timestamp {
-        self.how.timer.as_ref().map_or(self.time.started, |timer| timer.now())
+        self.how.timer.as_ref().map_or(self.time.started(), |timer| timer.now())
     }
 
     fn handle(&mut self, input: Input<'_, M::Response>) {
@@ -267,13 +216,21 @@ where
     fn drain_machine(&mut self) {
         while let Some(output) = self.machine.poll() {
             match output {
+                // A write of nothing would look like a stream that takes nothing.
+                Output::Send { bytes, items } if bytes.is_empty() => meter::report_items_sent(items),
                 Output::Send { bytes, items } => {
-                    meter::items_sent(items);
                     self.unsent_len += bytes.len();
-                    self.unsent.push_back(bytes);
+                    self.unsent.push_back(Unsent { bytes, items });
                 }
                 Output::Deliver(item) => self.deliveries.push_back(item),
-                Output::Request(request) => self.request = Some(request),
+                Output::Request(request) => {
+                    if self.request.is_some() || self.response.is_some() {
+                        let twice = SyncError::Critical("the protocol's machine asked twice".into());
+                        self.failure.get_or_insert(twice);
+                        return;
+                    }
+                    self.request = Some(request);
+                }
             }
         }
     }
@@ -304,21 +261,26 @@ where
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
-        while let Some(bytes) = self.unsent.front_mut() {
+        while let Some(Unsent { bytes, items }) = self.unsent.front_mut() {
             match Pin::new(&mut *self.tx).poll_write(cx, bytes) {
                 Poll::Ready(Ok(0)) => {
                     self.fail_stream(std::io::ErrorKind::WriteZero.into());
                     return true;
                 }
                 Poll::Ready(Ok(count)) => {
+                    let count = count.min(bytes.len());
                     bytes.advance(count);
                     if bytes.is_empty() {
+                        meter::report_items_sent(*items);
                         self.unsent.pop_front();
                     }
                     self.unsent_len -= count;
                     self.unflushed = true;
                     progress = true;
                     self.handle(Input::Sent(count));
+                    if self.failure.is_some() {
+                        return true;
+                    }
                 }
                 Poll::Ready(Err(err)) => {
                     self.fail_stream(err);
@@ -352,7 +314,7 @@ where
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.deliveries.is_empty() || self.peer_closed || !self.machine.wants_input() {
+        if !self.deliveries.is_empty() || !self.wants_input() {
             return false;
         }
         let mut chunk = std::mem::take(&mut self.chunk);
@@ -377,7 +339,7 @@ where
             self.sleep = None;
             return false;
         };
-        let at = deadline + self.time.stood_still;
+        let at = self.time.on_timer(deadline);
         if self.sleep.as_ref().is_none_or(|(armed, _)| *armed != at) {
             self.sleep = Some((at, timer.sleep_until(at)));
         }
@@ -396,6 +358,13 @@ where
             SyncError::Critical(text) => SyncError::UnexpectedBehaviour(text),
             err => err,
         });
+    }
+}
+
+impl<M: Machine, P> Drop for Driver<'_, M, P> {
+    /// The session may go on without this driver.
+    fn drop(&mut self) {
+        meter::set_driver_stalled(false);
     }
 }
 

@@ -6,14 +6,16 @@
 //!
 //! The shape follows quinn-proto and str0m: one input, then drain the outputs, then wait.
 
+mod drive;
 mod driver;
+mod time;
 
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::{FromSync, SyncError, TopicQuery};
 
-pub use driver::{Drive, Perform, drive};
+pub use drive::{Drive, Perform, drive};
 
 /// A protocol's side of one session, as a state machine without I/O.
 ///
@@ -24,9 +26,15 @@ pub use driver::{Drive, Perform, drive};
 /// - Bytes may come in chunks of any size; how they are cut changes nothing but time.
 /// - At most one [`Output::Request`] is outstanding. The caller may take any time to answer it, and does so only while
 ///   the peer takes what was sent: that is the backpressure towards the store.
-/// - After an error nothing but `poll` is called: what was decided before the error is still delivered.
+/// - After an error nothing but `poll` is called: what was decided before the error is still delivered to the application.
+///   Bytes are no longer sent; a machine that wants to tell the peer why sends first, and fails when they are
+///   [sent](Input::Sent).
 /// - The outputs are a function of the inputs: no clock, no randomness, no unordered iteration.
-/// - Memory is bounded by the protocol's limits, whatever the inputs.
+/// - Memory is bounded by the protocol's limits, whatever the inputs. The caller bounds what requests and deliveries take;
+///   a machine that answers what it receives without a request must bound itself what a peer can make it send, by
+///   [`wants_input`](Self::wants_input) or by failing, since that peer may send for ever and read nothing.
+/// - There is always something to wait for: input, while it is wanted and the stream is open; a response; bytes being
+///   taken; or a timeout. A machine that is not done and has none of these fails instead.
 pub trait Machine {
     /// The topic that the session is about.
     type Topic: TopicQuery;
@@ -47,7 +55,8 @@ pub trait Machine {
     #[must_use]
     fn poll(&mut self) -> Option<Output<Self::Topic, Self::Request>>;
 
-    /// When to call `handle` with [`Input::Timeout`] at the latest. Any `handle` may change it.
+    /// When to call `handle` with [`Input::Timeout`] at the latest. Any `handle` may change it. A timeout that has come and
+    /// been handled must name a later time, or none, else the caller has no rest.
     #[must_use]
     fn next_timeout(&self) -> Option<Timestamp>;
 
@@ -58,7 +67,8 @@ pub trait Machine {
         true
     }
 
-    /// Whether the session is complete once all outputs are carried out. Never becomes false again.
+    /// Whether the session is complete once all outputs are carried out, the last request included. Never becomes false
+    /// again. A machine that is done gets no more bytes.
     #[must_use]
     fn is_done(&self) -> bool;
 }
@@ -85,7 +95,7 @@ pub enum Input<'a, R> {
 pub enum Output<T: TopicQuery, Q> {
     /// Send these bytes to the peer, after all that was sent before.
     Send {
-        /// The bytes; at least one.
+        /// The bytes. None at all is harmless.
         bytes: Bytes,
         /// How many data items they carry, for progress reports.
         items: u64,

@@ -2,6 +2,9 @@ use std::time::Duration;
 
 /// Deadlines and budgets of one session.
 ///
+/// A session may last exactly as long, and move exactly as much, as is said here. Durations count in whole milliseconds,
+/// rounded up.
+///
 /// | limit | default |
 /// |---|---|
 /// | handshake | 10 s |
@@ -41,7 +44,8 @@ impl Default for SessionLimits {
 }
 
 impl SessionLimits {
-    /// The time until the handshake must have succeeded.
+    /// The time until the handshake must have succeeded. Time that this side takes itself does not count; see
+    /// [`idle`](Self::idle).
     #[must_use]
     pub fn handshake(&self) -> Duration {
         self.handshake
@@ -54,8 +58,10 @@ impl SessionLimits {
         self
     }
 
-    /// The longest time in which no byte moves in either direction. Time in which the application does not take what was
-    /// delivered does not count.
+    /// The longest time in which no byte moves in either direction.
+    ///
+    /// Time that this side takes itself does not count: while the application does not take what was delivered, and while
+    /// [`machine::drive`](crate::machine::drive) waits for the answer to a request.
     #[must_use]
     pub fn idle(&self) -> Duration {
         self.idle
@@ -69,7 +75,7 @@ impl SessionLimits {
         self
     }
 
-    /// The longest time of a whole session.
+    /// The longest time of a whole session, whoever takes it.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.total

@@ -19,7 +19,10 @@ pub(crate) struct Meter {
     items_received: AtomicU64,
     handshake_done: AtomicBool,
     phase_changed: AtomicBool,
+    /// The application did not take what it was last offered.
     app_stalled: AtomicBool,
+    /// The driver waits for this side: the application, or the answer to a request.
+    driver_stalled: AtomicBool,
     exceeded: Mutex<Option<Budget>>,
     watch: watch::Sender<SessionProgress>,
 }
@@ -35,6 +38,7 @@ impl Meter {
             handshake_done: AtomicBool::new(false),
             phase_changed: AtomicBool::new(false),
             app_stalled: AtomicBool::new(false),
+            driver_stalled: AtomicBool::new(false),
             exceeded: Mutex::new(None),
             watch: watch::Sender::new(SessionProgress::default()),
         }
@@ -44,13 +48,22 @@ impl Meter {
         ProgressReceiver { watch: self.watch.subscribe() }
     }
 
-    /// How many bytes may still be sent.
+    /// How many bytes may still be sent, at least one; none if the budget is spent, which is then exceeded.
     pub(super) fn send_budget(&self) -> Option<u64> {
-        self.left(&self.bytes_sent, self.limits.bytes_sent_max(), Budget::BytesSent)
+        let left = self.limits.bytes_sent_max().saturating_sub(self.bytes_sent.load(Ordering::Relaxed));
+        if left == 0 {
+            self.exceed(Budget::BytesSent);
+        }
+        (left > 0).then_some(left)
     }
 
     pub(super) fn sent(&self, bytes: usize) {
         self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many bytes may still be received.
+    pub(super) fn receive_budget(&self) -> u64 {
+        self.limits.bytes_received_max().saturating_sub(self.bytes_received.load(Ordering::Relaxed))
     }
 
     /// Counts received bytes. False if they exceed the budget.
@@ -67,15 +80,6 @@ impl Meter {
             self.items_received.store(sum, Ordering::Relaxed);
         }
         within
-    }
-
-    fn left(&self, counter: &AtomicU64, max: u64, budget: Budget) -> Option<u64> {
-        let left = max.saturating_sub(counter.load(Ordering::Relaxed));
-        if left == 0 {
-            self.exceed(budget);
-            return None;
-        }
-        Some(left)
     }
 
     fn within(&self, sum: u64, max: u64, budget: Budget) -> bool {
@@ -110,8 +114,13 @@ impl Meter {
         self.app_stalled.store(stalled, Ordering::Relaxed);
     }
 
-    pub(super) fn is_app_stalled(&self) -> bool {
-        self.app_stalled.load(Ordering::Relaxed)
+    /// Whether the session waits for this side rather than for the peer.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.app_stalled.load(Ordering::Relaxed) || self.driver_stalled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_watchers(&self) -> bool {
+        self.watch.receiver_count() > 0
     }
 
     /// A number that grows whenever a byte moves.
@@ -159,14 +168,17 @@ pub(super) fn scope<R>(meter: &Arc<Meter>, poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
-pub(crate) fn items_sent(items: u64) {
-    if items > 0 {
-        CURRENT.with_borrow(|current| {
-            if let Some(meter) = current {
-                meter.items_sent.fetch_add(items, Ordering::Relaxed);
-            }
-        });
-    }
+fn with_current(note: impl FnOnce(&Meter)) {
+    CURRENT.with_borrow(|current| {
+        if let Some(meter) = current {
+            note(meter);
+        }
+    });
+}
+
+/// Says whether the driver of the session that is being polled waits for this side.
+pub(crate) fn set_driver_stalled(stalled: bool) {
+    with_current(|meter| meter.driver_stalled.store(stalled, Ordering::Relaxed));
 }
 
 /// Adds to [`SessionProgress::items_sent`] of the session that runs the calling protocol.
@@ -174,5 +186,9 @@ pub(crate) fn items_sent(items: u64) {
 /// To be called from within [`SyncProtocol::initiate`](crate::SyncProtocol::initiate) or
 /// [`accept`](crate::SyncProtocol::accept), on the task that runs them. Does nothing where no session is running.
 pub fn report_items_sent(items: u64) {
-    items_sent(items);
+    if items > 0 {
+        with_current(|meter| {
+            meter.items_sent.fetch_add(items, Ordering::Relaxed);
+        });
+    }
 }

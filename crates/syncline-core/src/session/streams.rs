@@ -26,9 +26,12 @@ impl<'s> MeteredWriter<'s> {
 
 impl AsyncWrite for MeteredWriter<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         let Some(left) = self.meter.send_budget() else { return Poll::Ready(Err(budget_exceeded())) };
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        let count = ready!(Pin::new(&mut *self.inner).poll_write(cx, &bytes[..len]))?;
+        let bytes = bytes.get(..usize::try_from(left).unwrap_or(usize::MAX)).unwrap_or(bytes);
+        let count = ready!(Pin::new(&mut *self.inner).poll_write(cx, bytes))?;
         self.meter.sent(count);
         Poll::Ready(Ok(count))
     }
@@ -55,6 +58,11 @@ impl<'s> MeteredReader<'s> {
 
 impl AsyncRead for MeteredReader<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        // Up to the budget, so that what the protocol sees does not depend on how the bytes are cut. Past it one byte, to
+        // tell the end of the stream from more.
+        let left = usize::try_from(self.meter.receive_budget().max(1)).unwrap_or(usize::MAX);
+        let len = left.min(buffer.len());
+        let buffer = buffer.get_mut(..len).unwrap_or_default();
         let count = ready!(Pin::new(&mut *self.inner).poll_read(cx, buffer))?;
         if !self.meter.received(count) {
             return Poll::Ready(Err(budget_exceeded()));

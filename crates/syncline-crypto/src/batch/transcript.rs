@@ -137,7 +137,8 @@ mod tests {
         let key = SigningKey::from_bytes(&[1; 32]).public_key();
         let signature = Signature::from_bytes([5; 64]);
         let long = vec![7; 3 * GATHER];
-        for lens in [vec![0, 1, 0], vec![GATHER, GATHER + 1, GATHER - 104], vec![3 * GATHER, 5, GATHER - 1, 9000, 9000]] {
+        for lens in [vec![0, 1, 0], vec![GATHER, GATHER + 1, GATHER - 104], vec![3 * GATHER, 5, GATHER - 1, 9000, 9000]]
+        {
             let items: Vec<_> = lens.iter().map(|len| SignedMessage::new(&key, &long[..*len], &signature)).collect();
             let mut flat = (items.len() as u64).to_le_bytes().to_vec();
             for item in &items {

@@ -4,7 +4,7 @@ use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity as _;
-use ed25519_dalek::{Digest as _, Sha512};
+use sha2::{Digest as _, Sha512};
 use syncline_crypto::rand_core::Rng as _;
 use syncline_crypto::{PublicKey, Signature, SignedMessage, SigningKey, VerifyError};
 
@@ -12,14 +12,13 @@ use crate::seeded::Seeded;
 
 /// The order L of the group, least byte first.
 pub(crate) const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 /// A key, a message and a signature, whatever they are worth.
 #[derive(Clone, Debug)]
 pub(crate) struct Crafted {
-    pub(crate) kind: Kind,
     pub(crate) key: [u8; 32],
     pub(crate) message: Vec<u8>,
     pub(crate) signature: [u8; 64],
@@ -220,7 +219,7 @@ pub(crate) fn craft(kind: Kind, rng: &mut Seeded) -> Crafted {
         Kind::FlippedSignature => signature[rng.below(64)] ^= 1 << rng.below(8),
         Kind::AllZero => signature = [0; 64],
     }
-    Crafted { kind, key, message, signature }
+    Crafted { key, message, signature }
 }
 
 /// The rule, straight from its definition: a key that parses, s < L, and the cofactored equation.

@@ -1,4 +1,5 @@
 //! Tests of the public API.
+#![expect(clippy::expect_used, reason = "a test that cannot go on says why and stops")]
 
 mod async_signer;
 mod batch;

@@ -1,7 +1,9 @@
 //! The Ed25519 test vectors of RFC 8032, section 7.1.
 
-use ed25519_dalek::{Digest as _, Sha512};
-use syncline_crypto::{Ed25519, PublicKey, Signature, SignedMessage, SigningKey, Verifier as _, VerifyError, verify_batch};
+use sha2::{Digest as _, Sha512};
+use syncline_crypto::{
+    Ed25519, PublicKey, Signature, SignedMessage, SigningKey, Verifier as _, VerifyError, verify_batch,
+};
 
 struct Vector {
     secret: &'static str,
@@ -72,7 +74,8 @@ fn the_vectors_sign_and_verify() {
 fn the_vectors_verify_as_a_batch() {
     let vectors = vectors();
     let keys: Vec<PublicKey> = vectors.iter().map(|vector| vector.public.parse().expect("a key")).collect();
-    let signatures: Vec<Signature> = vectors.iter().map(|vector| vector.signature.parse().expect("a signature")).collect();
+    let signatures: Vec<Signature> =
+        vectors.iter().map(|vector| vector.signature.parse().expect("a signature")).collect();
     let items: Vec<_> =
         (0..vectors.len()).map(|n| SignedMessage::new(&keys[n], &vectors[n].message, &signatures[n])).collect();
     assert!(verify_batch(&items).is_all_valid());

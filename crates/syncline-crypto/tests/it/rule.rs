@@ -76,7 +76,7 @@ fn batches_of_every_small_size_agree_with_single_checks() {
     let mut rng = Seeded::new();
     let pool = of_each_kind(16, &mut rng);
     let (good, bad): (Vec<&Parsed>, Vec<&Parsed>) = pool.iter().partition(|item| item.kind.counts());
-    for size in 1..=70 {
+    for size in 1..=70usize {
         // None bad, one bad at each end and somewhere, some, half of all, nearly all.
         for wanted in [0, 1, 1, 1, 2, 5, size / 2, size.saturating_sub(1), size] {
             let count = wanted.min(size);

@@ -35,6 +35,7 @@ impl Seeded {
 }
 
 impl Drop for Seeded {
+    #[expect(clippy::print_stderr, reason = "the seed belongs to the failure's report")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("SEED={}", self.seed);

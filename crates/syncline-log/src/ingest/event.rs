@@ -69,7 +69,16 @@ pub enum Rejection {
     /// The author has a part in the topic, but not this log.
     #[error("the log is outside of the topic")]
     LogOutOfScope,
-    /// The signature, the body, or the place in the log is wrong.
+    /// Operations before it are missing.
+    #[error("the log continues at {expected}")]
+    Gap {
+        /// The sequence number that comes next.
+        expected: SeqNum,
+    },
+    /// It continues another log than the one that is stored: its author has forked somewhere before.
+    #[error("the backlink is not the hash of the operation before")]
+    Backlink,
+    /// The version, the body or the signature is wrong.
     #[error("the operation is invalid")]
     Invalid(#[from] Invalid),
 }

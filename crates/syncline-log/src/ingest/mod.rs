@@ -20,7 +20,7 @@ use crate::EncodedOperation;
 use crate::store::{LogId, LogStore, Logs};
 
 pub use classify::{ByExtension, Classify, Placement};
-pub use event::{IngestEvent, IngestReport, Outcome, Rejection, Verdict};
+pub use event::{IngestEvent, IngestReport, OperationRef, Outcome, Rejection, Verdict};
 use pipeline::{Pipeline, ScopeIndex, Step};
 
 /// Limits of an [`Ingest`].

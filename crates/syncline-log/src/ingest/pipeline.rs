@@ -6,13 +6,12 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use syncline_core::{SyncError, TopicMap, TopicQuery};
-use syncline_crypto::{PublicKey, SignedMessage, Verifier};
+use syncline_crypto::{PublicKey, SignedMessage, Verifier, VerifyError};
 use syncline_storage::Blocking;
 
-use super::event::OperationRef;
-use super::{Classify, Outcome, Rejection, Verdict};
+use super::{Classify, OperationRef, Outcome, Rejection, Verdict};
 use crate::store::{Appended, Link, LogId, LogStore, Logs, NewOperation};
-use crate::validate::Invalid;
+use crate::validate::{self, Invalid};
 use crate::{DecodeError, EncodedOperation};
 
 pub(super) struct Pipeline<T, L, S> {
@@ -78,7 +77,7 @@ where
         async move {
             let (classify, verifier) = (Arc::clone(&self.classify), Arc::clone(&self.verifier));
             let job = move || check(operations, &scope, &*classify, &*verifier);
-            let items = syncline_storage::run(&*self.blocking, job).await;
+            let items = syncline_storage::blocking::run(&*self.blocking, job).await;
             let items = items.map_err(|err| SyncError::Critical(format!("verification did not finish: {err}")))?;
             let verdicts = self.append(items).await?;
             Ok(Step::Verdicts(insert_undecodable(verdicts, undecodable)))
@@ -93,7 +92,7 @@ where
         let mut appended_at = Vec::with_capacity(items.len());
         for Item { operation, place } in items {
             let hash = operation.hash();
-            let (author, seq_num) = (*operation.public_key(), operation.seq_num());
+            let (author, seq_num) = (operation.public_key(), operation.seq_num());
             let (log_id, outcome) = match place {
                 Ok((log_id, link)) => {
                     appended_at.push(verdicts.len());
@@ -115,23 +114,22 @@ where
         }
         for (at, outcome) in appended_at.into_iter().zip(outcomes) {
             if let Some(verdict) = verdicts.get_mut(at) {
-                let seq_num = verdict.operation.map(|operation| operation.seq_num);
-                verdict.outcome = outcome_of(outcome, seq_num.unwrap_or_default());
+                verdict.outcome = outcome.into();
             }
         }
         Ok(verdicts)
     }
 }
 
-fn outcome_of(appended: Appended, found: crate::SeqNum) -> Outcome {
-    match appended {
-        Appended::New => Outcome::Stored,
-        Appended::Known | Appended::Pruned => Outcome::Known,
-        Appended::Forked(fork) => Outcome::Forked(fork),
-        Appended::Gap { expected } => {
-            Outcome::Rejected(Rejection::Invalid(Invalid::SequenceGap { expected, found }))
+impl From<Appended> for Outcome {
+    fn from(appended: Appended) -> Self {
+        match appended {
+            Appended::New => Self::Stored,
+            Appended::Known | Appended::Pruned => Self::Known,
+            Appended::Forked(fork) => Self::Forked(fork),
+            Appended::Gap { expected } => Self::Rejected(Rejection::Gap { expected }),
+            Appended::Backlink => Self::Rejected(Rejection::Backlink),
         }
-        Appended::Backlink => Outcome::Rejected(Rejection::Invalid(Invalid::Backlink)),
     }
 }
 
@@ -142,34 +140,38 @@ fn check<L: LogId>(
     classify: &dyn Classify<L>,
     verifier: &dyn Verifier,
 ) -> Vec<Item<L>> {
-    let mut items: Vec<Item<L>> = operations
-        .into_iter()
-        .map(|operation| Item { place: place(&operation, scope, classify), operation })
-        .collect();
-    let candidates: Vec<(usize, Vec<u8>)> = items
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| item.place.is_ok())
-        .map(|(at, item)| (at, item.operation.signed_bytes()))
-        .collect();
-    let signed: Vec<SignedMessage<'_>> = candidates
-        .iter()
-        .map(|(at, message)| {
-            let operation = &items[*at].operation;
-            SignedMessage::new(operation.public_key(), message, operation.signature())
-        })
-        .collect();
-    let verdict = verifier.verify_batch(&signed);
-    let invalid: Vec<usize> = candidates
-        .iter()
-        .enumerate()
-        .filter(|(nth, _)| !verdict.is_valid(*nth))
-        .map(|(_, (at, _))| *at)
-        .collect();
-    for at in invalid {
-        items[at].place = Err(Rejection::Invalid(Invalid::Signature));
+    let mut items: Vec<Item<L>> =
+        operations.into_iter().map(|operation| Item { place: place(&operation, scope, classify), operation }).collect();
+    let candidates: Vec<usize> =
+        items.iter().enumerate().filter(|(_, item)| item.place.is_ok()).map(|(at, _)| at).collect();
+    for (at, err) in bad_signatures(&items, &candidates, verifier) {
+        items[at].place = Err(Rejection::Invalid(err));
     }
     items
+}
+
+/// Those of the candidates whose signatures do not count.
+fn bad_signatures<L>(items: &[Item<L>], candidates: &[usize], verifier: &dyn Verifier) -> Vec<(usize, Invalid)> {
+    // One buffer for all messages: a batch allocates four times, whatever its size.
+    let mut bytes = Vec::new();
+    let mut parts = Vec::with_capacity(candidates.len());
+    for at in candidates {
+        let operation = &items[*at].operation;
+        let start = bytes.len();
+        let len = operation.append_signed_bytes(&mut bytes);
+        parts.push((operation.public_key(), operation.signature(), start..start + len));
+    }
+    let signed: Vec<SignedMessage<'_>> = parts
+        .iter()
+        .map(|(key, signature, message)| SignedMessage::new(key, &bytes[message.clone()], signature))
+        .collect();
+    let verdict = verifier.verify_batch(&signed);
+    let invalid = verdict.invalid().map(|nth| {
+        // The batch knows which, the single check knows why.
+        let why = verifier.verify(signed[nth]).err().unwrap_or(VerifyError::Mismatch);
+        (candidates[nth], Invalid::Signature(why))
+    });
+    invalid.collect()
 }
 
 fn place<L: LogId>(
@@ -177,11 +179,12 @@ fn place<L: LogId>(
     scope: &ScopeIndex<L>,
     classify: &dyn Classify<L>,
 ) -> Result<(L, Link), Rejection> {
-    let logs = scope.get(operation.public_key()).ok_or(Rejection::AuthorOutOfScope)?;
+    let logs = scope.get(&operation.public_key()).ok_or(Rejection::AuthorOutOfScope)?;
     let place = classify.place(operation).ok_or(Rejection::Unplaced)?;
     if !logs.contains(&place.log_id) {
         return Err(Rejection::LogOutOfScope);
     }
+    validate::version(operation)?;
     operation.check_body()?;
     Ok((place.log_id, place.link))
 }

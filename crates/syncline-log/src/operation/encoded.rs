@@ -189,9 +189,7 @@ impl EncodedOperation {
     pub fn verify(&self, verifier: &dyn Verifier) -> Result<(), Invalid> {
         let bytes = self.signed_bytes();
         let signature = self.signature();
-        verifier
-            .verify(SignedMessage::new(&self.layout.public_key, &bytes, &signature))
-            .map_err(Invalid::Signature)
+        verifier.verify(SignedMessage::new(&self.layout.public_key, &bytes, &signature)).map_err(Invalid::Signature)
     }
 
     /// Checks the body against the header. A body that is not there is right: it was deleted, or comes later.

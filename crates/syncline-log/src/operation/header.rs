@@ -68,12 +68,8 @@ impl<E> Header<E> {
 
     /// Fields that are there.
     fn field_count(&self) -> u64 {
-        let optional = [
-            self.signature.is_some(),
-            self.payload_hash.is_some(),
-            self.backlink.is_some(),
-            self.extensions.is_some(),
-        ];
+        let optional =
+            [self.signature.is_some(), self.payload_hash.is_some(), self.backlink.is_some(), self.extensions.is_some()];
         6 + optional.into_iter().filter(|is_there| *is_there).count() as u64
     }
 }

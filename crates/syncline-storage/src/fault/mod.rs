@@ -73,7 +73,10 @@ impl State {
         self.alive(life)?;
         self.counts.reads += 1;
         match self.script.read(self.counts.reads) {
-            Some(kind) => Err(kind.into()),
+            Some(kind) => {
+                self.counts.faults += 1;
+                Err(kind.into())
+            }
             None => Ok(()),
         }
     }
@@ -201,7 +204,9 @@ impl<D: Database> Database for FaultDb<D> {
             return all(error.into());
         }
         state.counts.commits += 1;
-        match state.script.commit(state.counts.commits) {
+        let fault = state.script.commit(state.counts.commits);
+        state.counts.faults += u64::from(fault.is_some());
+        match fault {
             Some(CommitFault::Fail(kind)) => return all(kind.into()),
             Some(CommitFault::Crash(remains)) => {
                 return all(self.crash_in(&mut state, batches, remains));

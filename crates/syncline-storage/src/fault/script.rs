@@ -75,4 +75,6 @@ pub struct FaultCounts {
     pub commits: u64,
     /// Snapshots, gets, scans and rows of scans.
     pub reads: u64,
+    /// How many of them failed by the script.
+    pub faults: u64,
 }

@@ -6,9 +6,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::machine::Scope;
 use super::wire;
+use crate::SeqNum;
 use crate::store::{Heights, LogId, Page, SeqRange};
 use crate::sync::Encoding;
-use crate::SeqNum;
 use syncline_crypto::PublicKey;
 
 /// A run of operations of one log that the peer lacks.
@@ -26,9 +26,9 @@ pub(super) fn missing<L: LogId>(ours: &Scope<L>, theirs: &Heights<L>) -> VecDequ
         let known = theirs.get(author);
         for (log_id, height) in logs {
             let from = match known.and_then(|known| known.get(log_id)) {
-                None => Some(SeqNum::new(0)),
+                None => Some(SeqNum::ZERO),
                 // At the greatest number there is nothing left to lack.
-                Some(theirs) => theirs.next(),
+                Some(theirs) => theirs.checked_next(),
             };
             if let Some(from) = from.filter(|from| from <= height) {
                 let range = SeqRange::new(from, *height);
@@ -70,7 +70,7 @@ impl<L: LogId> Outbox<L> {
         }
         self.items += page.operations.len() as u64;
         match (self.missing.front_mut(), page.next) {
-            (Some(run), Some(next)) if next <= run.range.to() => run.range = SeqRange::new(next, run.range.to()),
+            (Some(run), Some(next)) if next <= run.range.to => run.range.from = next,
             _ => {
                 self.missing.pop_front();
             }

@@ -10,9 +10,9 @@ use syncline_core::cbor::{Kind, ReadError, Reader, Writer};
 use syncline_crypto::PublicKey;
 use thiserror::Error;
 
+use crate::SeqNum;
 use crate::store::{Heights, LogId, Logs};
 use crate::sync::Encoding;
-use crate::SeqNum;
 
 /// `{"type": "Have", "value": ` and the head of the pair.
 const HAVE: &[u8] = b"\xa2\x64type\x64Have\x65value\x82";

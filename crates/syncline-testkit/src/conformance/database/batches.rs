@@ -122,5 +122,9 @@ fn eventual_commits_are_visible(db: &dyn Database) {
     commit(db, |batch| {
         batch.put("k", "durable");
     });
-    assert_eq!(dump(db).len(), 11, "an immediate commit keeps the eventual ones before it");
+    assert_eq!(
+        dump(db).len(),
+        11,
+        "an immediate commit keeps the eventual ones before it"
+    );
 }

@@ -117,8 +117,7 @@ fn commit_both(db: &dyn Database, model: &mut Model, rng: &mut Rng) {
     let count = if rng.chance(1, 4) { rng.index(4) } else { 1 };
     // All are made for the state before the first, so that some of the later preconditions fail.
     let batches: Vec<Batch> = (0..count).map(|_| batch(model, rng)).collect();
-    let expected: Vec<Option<Vec<u8>>> =
-        batches.iter().map(|batch| apply(batch, model)).collect();
+    let expected: Vec<Option<Vec<u8>>> = batches.iter().map(|batch| apply(batch, model)).collect();
     let results = match <[Batch; 1]>::try_from(batches) {
         Ok([single]) => vec![db.commit(single, durability)],
         Err(batches) => db.commit_all(batches, durability),
@@ -156,7 +155,10 @@ fn apply(batch: &Batch, model: &mut Model) -> Option<Vec<u8>> {
 fn compare(snapshot: &dyn Snapshot, model: &Model, rng: &mut Rng) {
     for _ in 0..4 {
         let key = key(rng);
-        assert!(get(snapshot, &key).as_ref() == model.get(&key), "get of {key:?}");
+        assert!(
+            get(snapshot, &key).as_ref() == model.get(&key),
+            "get of {key:?}"
+        );
         let range = range(rng);
         let rows = || model.iter().filter(|(key, _)| range.contains(key));
         let found = scan(snapshot, range.clone(), Direction::Forward);
@@ -166,7 +168,10 @@ fn compare(snapshot: &dyn Snapshot, model: &Model, rng: &mut Rng) {
         );
         let found = scan(snapshot, range.clone(), Direction::Reverse);
         assert!(
-            found.iter().map(|(key, value)| (key, value)).eq(rows().rev()),
+            found
+                .iter()
+                .map(|(key, value)| (key, value))
+                .eq(rows().rev()),
             "reverse scan of {range:?}"
         );
     }

@@ -4,6 +4,8 @@ use syncline_storage::{Batch, CommitError, Database, Durability};
 
 use super::{commit, dump, rows, try_commit};
 
+type Fill = fn(&mut Batch);
+
 pub(super) fn check<D: Database>(fresh: &impl Fn() -> D) {
     absent_and_equal(&fresh());
     are_about_the_state_before(&fresh());
@@ -20,24 +22,39 @@ fn assert_fails_on(result: &Result<(), CommitError>, key: &[u8]) {
 
 fn absent_and_equal(db: &dyn Database) {
     commit(db, |batch| {
-        batch
-            .require_absent("a")
-            .put("a", "1")
-            .put("empty", "");
+        batch.require_absent("a").put("a", "1").put("empty", "");
     });
     let before = dump(db);
-    let fails: [(&str, fn(&mut Batch)); 7] = [
-        ("a", |b| drop(b.put("x", "").require_absent("a"))),
-        ("a", |b| drop(b.put("x", "").require_equals("a", "2"))),
-        ("a", |b| drop(b.put("x", "").require_equals("a", ""))),
-        ("a", |b| drop(b.delete("a").require_equals("a", "11"))),
-        ("b", |b| drop(b.put("x", "").require_equals("b", ""))),
-        ("empty", |b| drop(b.put("x", "").require_absent("empty"))),
-        ("empty", |b| drop(b.put("x", "").require_equals("empty", "\0"))),
+    let fails: [(&str, Fill); 7] = [
+        ("a", |b| {
+            b.put("x", "").require_absent("a");
+        }),
+        ("a", |b| {
+            b.put("x", "").require_equals("a", "2");
+        }),
+        ("a", |b| {
+            b.put("x", "").require_equals("a", "");
+        }),
+        ("a", |b| {
+            b.delete("a").require_equals("a", "11");
+        }),
+        ("b", |b| {
+            b.put("x", "").require_equals("b", "");
+        }),
+        ("empty", |b| {
+            b.put("x", "").require_absent("empty");
+        }),
+        ("empty", |b| {
+            b.put("x", "").require_equals("empty", "\0");
+        }),
     ];
     for (key, fill) in fails {
         assert_fails_on(&try_commit(db, fill), key.as_bytes());
-        assert_eq!(dump(db), before, "a failed precondition leaves everything as it was");
+        assert_eq!(
+            dump(db),
+            before,
+            "a failed precondition leaves everything as it was"
+        );
     }
     commit(db, |batch| {
         batch
@@ -66,7 +83,11 @@ fn are_about_the_state_before(db: &dyn Database) {
         batch.put("a", "1").require_absent("a");
     });
     commit(db, |batch| {
-        batch.delete("a").put("b", "1").require_equals("a", "1").require_absent("b");
+        batch
+            .delete("a")
+            .put("b", "1")
+            .require_equals("a", "1")
+            .require_absent("b");
     });
     assert_eq!(
         dump(db),
@@ -76,19 +97,31 @@ fn are_about_the_state_before(db: &dyn Database) {
 }
 
 fn within_several_batches(db: &dyn Database) {
-    let batch = |fill: fn(&mut Batch)| {
+    let batch = |fill: Fill| {
         let mut batch = Batch::new();
         fill(&mut batch);
         batch
     };
     let results = db.commit_all(
         vec![
-            batch(|b| drop(b.put("a", "1").put("n", "1"))),
-            batch(|b| drop(b.require_absent("a").put("x", "").put("n", "2"))),
-            batch(|b| drop(b.require_equals("a", "1").put("a", "2").put("n", "3"))),
-            batch(|b| drop(b.require_equals("a", "1").put("x", "").put("n", "4"))),
-            batch(|b| drop(b.put("x", "").put("", "refused"))),
-            batch(|b| drop(b.require_absent("x").require_equals("n", "3").put("z", "5"))),
+            batch(|b| {
+                b.put("a", "1").put("n", "1");
+            }),
+            batch(|b| {
+                b.require_absent("a").put("x", "").put("n", "2");
+            }),
+            batch(|b| {
+                b.require_equals("a", "1").put("a", "2").put("n", "3");
+            }),
+            batch(|b| {
+                b.require_equals("a", "1").put("x", "").put("n", "4");
+            }),
+            batch(|b| {
+                b.put("x", "").put("", "refused");
+            }),
+            batch(|b| {
+                b.require_absent("x").require_equals("n", "3").put("z", "5");
+            }),
         ],
         Durability::Immediate,
     );

@@ -44,7 +44,10 @@ fn a_scan_is_not_disturbed(db: &dyn Database) {
             let Ok((key, value)) = row else {
                 panic!("a scan failed beside a commit: {row:?}")
             };
-            assert!(value == "old" && key.len() == 1, "a scan shows a later commit");
+            assert!(
+                value == "old" && key.len() == 1,
+                "a scan shows a later commit"
+            );
             if at % 20 == 0 {
                 commit(db, |batch| {
                     batch.delete_range(KeyRange::all()).put(vec![1, 1], "new");

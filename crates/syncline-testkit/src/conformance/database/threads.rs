@@ -32,7 +32,10 @@ fn batches_are_seen_whole(db: &dyn Database) {
                 read_whole_batches(db);
             });
         }
-        let finished: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let finished: Vec<_> = writers
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
         // Set before a failure is passed on, or the readers would never end.
         done.store(true, Ordering::Relaxed);
         for result in finished {

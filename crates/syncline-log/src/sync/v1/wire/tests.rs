@@ -33,7 +33,7 @@ fn messages_are_the_originals_byte_for_byte() {
 
     let (author, topic) = (key(7), hex(TOPIC));
     let mut scope = Logs::<u64>::new();
-    let mut have = |scope: &Logs<u64>, heights: &Heights<u64>| {
+    let have = |scope: &Logs<u64>, heights: &Heights<u64>| {
         let mut out = BytesMut::new();
         encode_have(&mut out, &topic, scope, heights).unwrap();
         out.to_vec()
@@ -81,8 +81,8 @@ fn what_the_original_accepts_is_accepted() {
         let frame = hex(&frame.replace(' ', ""));
         assert_eq!(decode(&frame).unwrap_or_else(|err| panic!("{what}: {err}")), expected, "{what}");
     }
-    let undefined = decode(&hex("a2647479706564446174616576616c756582440117 18fff7".replace(' ', "").as_str())).unwrap();
-    assert_eq!(undefined, Message::Data { header: vec![1, 23, 24, 255], payload: None });
+    let undefined = hex("a2647479706564446174616576616c75658244011718fff7");
+    assert_eq!(decode(&undefined).unwrap(), Message::Data { header: vec![1, 23, 24, 255], payload: None });
 }
 
 #[test]

@@ -1,0 +1,26 @@
+//! Where logs are kept: the contract [`LogStore`], and stores in memory and on any database.
+
+mod any;
+mod contract;
+mod cursor;
+//mod database;
+mod decide;
+mod error;
+mod fork;
+mod memory;
+mod outcome;
+mod page;
+mod scope;
+mod stream;
+
+pub use any::AnyLogStore;
+pub use contract::LogStore;
+pub use cursor::{CursorName, CursorNameError, CursorStore};
+//pub use database::DatabaseStore;
+pub use error::{Corruption, StoreError};
+pub use fork::{Fork, ForkError};
+pub use memory::MemoryStore;
+pub use outcome::{Appended, Link, NewOperation};
+pub use page::{Located, LogSize, Page, SeqRange, StoredOperation};
+pub use scope::{Heights, LogId, LogSummary, Logs, Tip};
+pub use stream::stream;

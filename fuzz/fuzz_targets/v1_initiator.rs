@@ -1,0 +1,7 @@
+//! Log sync, wire version 1, as initiator: any bytes, at any time, from a peer that takes what it likes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use syncline_fuzz::{Event, play};
+
+fuzz_target!(|script: Vec<Event>| play(true, script));
