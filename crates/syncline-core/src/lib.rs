@@ -7,6 +7,8 @@ mod error;
 pub mod machine;
 mod protocol;
 pub mod session;
+#[cfg(test)]
+mod testing;
 mod topic;
 
 pub use error::SyncError;

@@ -1,5 +1,6 @@
 //! Verification of many signatures by one equation, and the search for the bad ones when it does not hold.
 
+mod search;
 mod transcript;
 
 use std::ops::Range;
@@ -9,20 +10,12 @@ use ed25519_zebra::batch::{Item, Verifier as Equation};
 
 use crate::{BatchVerdict, Signature, SignedMessage};
 
+use search::Oracle;
 use transcript::Seed;
 
 /// Items that go into one equation at most. Past this the price per item hardly falls any more, and it bounds both the
 /// memory that a batch takes and how far one bad signature reaches.
 const CHUNK: usize = 1024;
-
-/// Items of the blocks into which a chunk falls when its equation does not hold.
-const BLOCK: usize = 64;
-
-/// A range of fewer items that is known to hold a bad one is checked one by one.
-const LEAF: usize = 8;
-
-/// Blocks after which the search looks back: if most of them were bad, it goes on one by one.
-const PROBE: usize = 4;
 
 /// Verifies many signatures by the rule of [`Ed25519`](crate::Ed25519), with a verdict for each.
 ///
@@ -73,26 +66,20 @@ const ORDER: [u8; 32] = [
 
 /// The places of the invalid items, rising.
 fn invalid_of_chunk(chunk: &[SignedMessage<'_>]) -> Vec<usize> {
+    let mut places = Vec::with_capacity(chunk.len());
     let mut items = Vec::with_capacity(chunk.len());
     let mut invalid = Vec::new();
-    for (index, item) in chunk.iter().enumerate() {
+    for (place, item) in chunk.iter().enumerate() {
         // One such item would spoil the equation for all, and it is known without one.
         if has_reduced_scalar(item.signature) {
-            items.push(Candidate { index, item: prepare(*item) });
+            places.push(place);
+            items.push(prepare(*item));
         } else {
-            invalid.push(index);
+            invalid.push(place);
         }
     }
-    match items.as_slice() {
-        [] => {}
-        // An equation of one item costs more than the check of one.
-        [single] => invalid.extend(single.check()),
-        _ => {
-            let mut search = Search { seed: Seed::of(chunk), items: &items, invalid };
-            search.run();
-            invalid = search.invalid;
-        }
-    }
+    let bad = search::bad_items(&Equations { seed: Seed::of(chunk), items: &items }, items.len());
+    invalid.extend(bad.into_iter().filter_map(|index| places.get(index)));
     invalid.sort_unstable();
     invalid
 }
@@ -104,79 +91,22 @@ pub(crate) fn prepare(item: SignedMessage<'_>) -> Item {
     Item::from((key, signature, item.message))
 }
 
-/// An item that may go into an equation, and its place in the chunk.
-struct Candidate {
-    index: usize,
-    item: Item,
-}
-
-impl Candidate {
-    /// The place, if the item is invalid by its own equation.
-    fn check(&self) -> Option<usize> {
-        self.item.clone().verify_single().is_err().then_some(self.index)
-    }
-}
-
-struct Search<'a> {
+struct Equations<'a> {
     seed: Seed,
-    items: &'a [Candidate],
-    invalid: Vec<usize>,
+    items: &'a [Item],
 }
 
-impl Search<'_> {
-    fn run(&mut self) {
-        let all = 0..self.items.len();
-        if !self.holds(&all) {
-            if all.len() > BLOCK {
-                self.by_blocks(all);
-            } else {
-                self.bisect(all);
-            }
-        }
-    }
-
-    fn by_blocks(&mut self, all: Range<usize>) {
-        let mut bad = 0;
-        for (tried, start) in all.clone().step_by(BLOCK).enumerate() {
-            if tried >= PROBE && 2 * bad > tried {
-                return self.one_by_one(start..all.end);
-            }
-            let block = start..all.end.min(start + BLOCK);
-            if !self.holds(&block) {
-                bad += 1;
-                self.bisect(block);
-            }
-        }
-    }
-
-    /// Finds the bad items of a range that has some. As long as one half is good it follows the other; with both bad,
-    /// more equations would not pay.
-    fn bisect(&mut self, mut range: Range<usize>) {
-        while range.len() >= LEAF {
-            let middle = range.start + range.len() / 2;
-            let (left, right) = (range.start..middle, middle..range.end);
-            if self.holds(&left) {
-                // The whole does not hold and the left half does, so the right one cannot.
-                range = right;
-            } else if self.holds(&right) {
-                range = left;
-            } else {
-                break;
-            }
-        }
-        self.one_by_one(range);
-    }
-
-    fn holds(&self, range: &Range<usize>) -> bool {
+impl Oracle for Equations<'_> {
+    fn is_good(&self, range: &Range<usize>) -> bool {
+        let Some(items) = self.items.get(range.clone()) else { return false };
         let mut equation = Equation::new();
-        for candidate in self.items.get(range.clone()).unwrap_or_default() {
-            equation.queue(candidate.item.clone());
+        for item in items {
+            equation.queue(item.clone());
         }
         equation.verify(self.seed.coefficients(range)).is_ok()
     }
 
-    fn one_by_one(&mut self, range: Range<usize>) {
-        let items = self.items.get(range).unwrap_or_default();
-        self.invalid.extend(items.iter().filter_map(Candidate::check));
+    fn is_good_alone(&self, index: usize) -> bool {
+        self.items.get(index).is_some_and(|item| item.clone().verify_single().is_ok())
     }
 }

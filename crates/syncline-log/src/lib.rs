@@ -6,6 +6,7 @@ pub mod operation;
 pub mod store;
 pub mod sync;
 pub mod validate;
+mod writer;
 
 pub use ingest::Ingest;
 pub use operation::{
@@ -13,7 +14,9 @@ pub use operation::{
     SignHeaderError,
 };
 pub use store::{
-    AnyLogStore, Appended, Fork, Heights, Link, LogId, LogStore, Logs, MemoryStore, NewOperation, SeqRange, StoreError,
+    AnyLogStore, Appended, DatabaseStore, Fork, Heights, Link, LogId, LogStore, Logs, MemoryStore, NewOperation,
+    SeqRange, StoreError,
 };
 pub use sync::LogSync;
 pub use validate::Invalid;
+pub use writer::{Draft, LogWriter, PublishError};

@@ -1,72 +1,44 @@
 //! Where an operation goes, decided from what its log has. Shared by all stores of this crate.
 
-use super::{Appended, Link, Tip};
+use super::{Appended, Link, SeqRange, Tip};
 use crate::validate::{self, Invalid};
 use crate::{EncodedOperation, SeqNum};
 
 /// What a store knows of a log that has, or had, operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LogState {
-    /// Operations that were pruned from the beginning, or never taken: the least place that is there. One more than the
-    /// greatest place does not fit into 64 bits, so a log that is pruned as a whole is marked instead.
-    pub(super) horizon: Horizon,
+    /// The prune horizon: the least place that is there, or one more than the tip's if all are pruned. It always is a
+    /// number, since nothing can be pruned before a place behind the last.
+    pub(super) first: SeqNum,
     /// The newest operation, also if it is pruned.
     pub(super) tip: Tip,
-}
-
-/// Which operations of a log are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Horizon {
-    /// Those from this place to the tip, at least one.
-    At(SeqNum),
-    /// None.
-    BehindTip,
 }
 
 impl LogState {
     /// Of a log that this operation begins, or that keeps nothing but this operation.
     pub(super) fn only(operation: &EncodedOperation) -> Self {
         let tip = Tip { seq_num: operation.seq_num(), hash: operation.hash() };
-        Self { horizon: Horizon::At(tip.seq_num), tip }
+        Self { first: tip.seq_num, tip }
     }
 
     /// After this operation was appended to the tip.
     pub(super) fn extended(&self, operation: &EncodedOperation) -> Self {
-        let next = Self::only(operation);
-        match self.horizon {
-            Horizon::At(_) => Self { horizon: self.horizon, ..next },
-            Horizon::BehindTip => next,
-        }
+        Self { first: self.first, ..Self::only(operation) }
     }
 
     /// After everything before `before` was pruned.
     pub(super) fn pruned(&self, before: SeqNum) -> Self {
-        let horizon = match self.horizon {
-            _ if before > self.tip.seq_num => Horizon::BehindTip,
-            Horizon::At(first) => Horizon::At(first.max(before)),
-            Horizon::BehindTip => Horizon::BehindTip,
-        };
-        Self { horizon, tip: self.tip }
+        let behind_tip = self.tip.seq_num.checked_next().unwrap_or(SeqNum::MAX);
+        Self { first: self.first.max(before.min(behind_tip)), tip: self.tip }
     }
 
-    /// The least and the greatest place that are there.
-    pub(super) fn present(&self) -> Option<(SeqNum, SeqNum)> {
-        match self.horizon {
-            Horizon::At(first) => Some((first, self.tip.seq_num)),
-            Horizon::BehindTip => None,
-        }
+    /// The places that are there.
+    pub(super) fn present(&self) -> Option<SeqRange> {
+        Some(SeqRange::new(self.first, self.tip.seq_num)).filter(|range| !range.is_empty())
     }
 
     pub(super) fn has(&self, seq_num: SeqNum) -> bool {
-        self.present().is_some_and(|(first, last)| first <= seq_num && seq_num <= last)
-    }
-
-    /// The least place that is there, or could be next.
-    pub(super) fn first(&self) -> Option<SeqNum> {
-        match self.horizon {
-            Horizon::At(first) => Some(first),
-            Horizon::BehindTip => self.tip.seq_num.checked_next(),
-        }
+        SeqRange::new(self.first, self.tip.seq_num).contains(seq_num)
     }
 }
 

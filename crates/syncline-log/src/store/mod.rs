@@ -3,7 +3,7 @@
 mod any;
 mod contract;
 mod cursor;
-//mod database;
+mod database;
 mod decide;
 mod error;
 mod fork;
@@ -16,7 +16,7 @@ mod stream;
 pub use any::AnyLogStore;
 pub use contract::LogStore;
 pub use cursor::{CursorName, CursorNameError, CursorStore};
-//pub use database::DatabaseStore;
+pub use database::DatabaseStore;
 pub use error::{Corruption, StoreError};
 pub use fork::{Fork, ForkError};
 pub use memory::MemoryStore;

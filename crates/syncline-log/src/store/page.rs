@@ -54,6 +54,13 @@ impl SeqRange {
         self.from > self.to
     }
 
+    /// The places that are in both; `None` if none is.
+    #[must_use]
+    pub fn intersection(&self, other: Self) -> Option<Self> {
+        let both = Self { from: self.from.max(other.from), to: self.to.min(other.to) };
+        (!both.is_empty()).then_some(both)
+    }
+
     /// Whether a place is in it.
     #[must_use]
     pub fn contains(&self, seq_num: SeqNum) -> bool {

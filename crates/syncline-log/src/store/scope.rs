@@ -43,10 +43,8 @@ pub struct LogSummary<L> {
     pub author: PublicKey,
     /// The log.
     pub log_id: L,
-    /// The least place that is not pruned. Above the tip's if all operations are.
-    ///
-    /// `None` if the log ended at [`SeqNum::MAX`] and is pruned as a whole.
-    pub first: Option<SeqNum>,
+    /// The prune horizon: the least place that is not pruned, one above the tip's if all are.
+    pub first: SeqNum,
     /// The newest operation.
     pub tip: Tip,
 }
@@ -54,7 +52,7 @@ pub struct LogSummary<L> {
 impl<L> LogSummary<L> {
     /// For those who implement a store.
     #[must_use]
-    pub fn new(author: PublicKey, log_id: L, first: Option<SeqNum>, tip: Tip) -> Self {
+    pub fn new(author: PublicKey, log_id: L, first: SeqNum, tip: Tip) -> Self {
         Self { author, log_id, first, tip }
     }
 }

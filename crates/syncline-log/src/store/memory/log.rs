@@ -97,10 +97,10 @@ impl Log {
 
     /// Deletes what is before `before`; gives the hashes.
     pub(super) fn prune(&mut self, before: SeqNum) -> Vec<Hash> {
-        let old = self.state;
-        self.state = old.pruned(before);
-        let keep = self.state.present().map_or(0, |(first, last)| (last.0 - first.0) as usize + 1);
-        let deleted = self.rows.len().saturating_sub(keep);
+        let pruned = self.state.pruned(before);
+        // One row for each place below the new horizon.
+        let deleted = (pruned.first.0 - self.state.first.0) as usize;
+        self.state = pruned;
         self.rows.drain(..deleted).map(|row| row.hash).collect()
     }
 
@@ -121,7 +121,7 @@ impl Log {
     }
 
     pub(super) fn summary<L>(&self, author: PublicKey, log_id: L) -> LogSummary<L> {
-        LogSummary::new(author, log_id, self.state.first(), self.state.tip)
+        LogSummary::new(author, log_id, self.state.first, self.state.tip)
     }
 
     pub(super) fn get(&self, seq_num: SeqNum) -> Option<StoredOperation> {
@@ -157,17 +157,16 @@ impl Log {
     }
 
     fn rows_in(&self, range: SeqRange) -> impl Iterator<Item = (SeqNum, &Row)> {
-        let present = self.state.present().map(|(first, last)| (first, range.from.max(first), range.to.min(last)));
-        present.filter(|(_, from, to)| from <= to).into_iter().flat_map(|(first, from, to)| {
-            let (start, end) = ((from.0 - first.0) as usize, (to.0 - first.0) as usize);
-            (from.0..=to.0).map(SeqNum).zip(self.rows.range(start..=end))
+        let present = self.state.present().and_then(|present| present.intersection(range));
+        present.into_iter().flat_map(|range| {
+            let (start, end) = (range.from.0 - self.state.first.0, range.to.0 - self.state.first.0);
+            (range.from.0..=range.to.0).map(SeqNum).zip(self.rows.range(start as usize..=end as usize))
         })
     }
 
     fn index(&self, seq_num: SeqNum) -> Option<usize> {
-        let (first, last) = self.state.present()?;
         // The rows are in memory, so their number fits.
-        (first <= seq_num && seq_num <= last).then(|| (seq_num.0 - first.0) as usize)
+        self.state.has(seq_num).then(|| (seq_num.0 - self.state.first.0) as usize)
     }
 }
 
