@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use syncline_core::clock::{ManualClock, Timestamp};
 use syncline_core::{FromSync, SyncError, SyncProtocol, TopicMap, TopicQuery};
 use syncline_crypto::SigningKey;
-use syncline_log::store::{LogStore, Logs, MemoryStore, NewOperation};
+use syncline_log::store::{Logs, MemoryStore};
 use syncline_log::sync::{Limits, LogSync};
-use syncline_log::{Body, EncodedOperation, Header, Link, Operation};
+use syncline_log::{Body, Draft, LogWriter};
 
 /// What happens next.
 #[derive(Arbitrary, Debug)]
@@ -70,30 +70,16 @@ fn key() -> SigningKey {
 }
 
 /// A store with one log of five operations.
-fn store() -> MemoryStore<u64> {
-    static STORE: OnceLock<MemoryStore<u64>> = OnceLock::new();
-    STORE.get_or_init(|| {
-        let store = MemoryStore::new();
-        let mut backlink = None;
-        let mut batch = Vec::new();
-        for seq in 0..5 {
-            let body = Body::from(vec![7; 40]);
-            let operation = sign(seq, backlink, body);
-            backlink = Some(operation.hash());
-            batch.push(NewOperation::new(0, operation, Link::Next));
-        }
-        block_on(store.append(batch)).expect("memory does not fail");
+fn store() -> Arc<MemoryStore<u64>> {
+    static STORE: OnceLock<Arc<MemoryStore<u64>>> = OnceLock::new();
+    let store = STORE.get_or_init(|| {
+        let store = Arc::new(MemoryStore::new());
+        let writer = LogWriter::new(Arc::clone(&store), Arc::new(key()));
+        let drafts = (1..=5).map(|len| Draft::<()>::new(Some(Body::new(vec![7; 40 * len])), None));
+        block_on(writer.publish(0, drafts)).expect("memory does not fail");
         store
-    })
-    .clone()
-}
-
-fn sign(seq: u64, backlink: Option<syncline_crypto::Hash>, body: Body) -> EncodedOperation {
-    let header = Header::<()>::for_body(&key().public_key(), &body)
-        .with_seq_num(seq.into(), backlink)
-        .sign(&key())
-        .expect("the key is at hand");
-    EncodedOperation::try_from(Operation::new(header, Some(body))).expect("it was just built")
+    });
+    Arc::clone(store)
 }
 
 fn encode(message: Message) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! The n-th operation fails, for every n.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{cell::RefCell, io, sync::Arc};
 
 use syncline_storage::{

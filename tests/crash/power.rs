@@ -1,5 +1,7 @@
 //! Loss of power, on a simulated disk.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use syncline_storage::{
@@ -39,13 +41,11 @@ impl Total {
     }
 }
 
+/// Opens the database on a disk.
+type Open = dyn Fn(&SimDisk) -> Result<Box<dyn Database>, StorageError>;
+
 /// Opens, checks, works and crashes again and again. Begins with an empty disk, so that the creation is cut short too.
-fn live_and_die(
-    disk: &SimDisk,
-    seed: u64,
-    open: &dyn Fn(&SimDisk) -> Result<Box<dyn Database>, StorageError>,
-    total: &mut Total,
-) -> Result<(), Breach> {
+fn live_and_die(disk: &SimDisk, seed: u64, open: &Open, total: &mut Total) -> Result<(), Breach> {
     let mut rng = Rng::new(seed);
     let mut work = Workload::new(seed);
     let mut while_opening = 0;
@@ -90,52 +90,47 @@ fn with_options(options: RedbOptions) -> impl Fn(&SimDisk) -> Result<Box<dyn Dat
     move |disk| Ok(Box::new(options.open_backend(disk.backend())?))
 }
 
-fn honest(seeds: std::ops::Range<u64>, options: RedbOptions) -> Total {
+/// Runs on so many disks, each with its own seed from `first` on. `SYNCLINE_SOAK=n` runs on n times as many.
+fn honest(first: u64, disks: u64, options: RedbOptions) -> Total {
+    let soak: u64 = std::env::var("SYNCLINE_SOAK").map_or(1, |factor| factor.parse().expect("a number"));
+    let seeds = first..first + disks * soak;
     let mut total = Total::default();
-    for_each_seed(seeds, |seed| {
+    for_each_seed(seeds.clone(), |seed| {
         let disk = SimDisk::new(seed);
         if let Err(breach) = live_and_die(&disk, seed, &with_options(options), &mut total) {
             panic!("{breach}: {breach:?}");
         }
     });
+    let wanted = syncline_testkit::seed::from_env().map_or(seeds.end - seeds.start, |_| 1) * LIVES;
+    assert_eq!(total.crashes, wanted, "{total:?}");
+    assert!(total.torn > 0 && total.dropped > 0 && total.kept > 0 && total.while_opening > 0, "{total:?}");
     total
-}
-
-/// `SEED` may ask for a single one.
-fn seeds_asked_for(all: u64) -> u64 {
-    syncline_testkit::seed::from_env().map_or(all, |_| 1)
 }
 
 // Two tests instead of one, so that two cores share the work.
 #[test]
 fn acknowledged_commits_survive_the_loss_of_power() {
-    let total = honest(0..110, RedbOptions::new());
-    println!("{total:?}");
-    assert!(total.crashes >= LIVES * seeds_asked_for(110), "{total:?}");
+    println!("{:?}", honest(0, 110, RedbOptions::new()));
 }
 
 #[test]
 fn acknowledged_commits_survive_the_loss_of_power_too() {
-    let total = honest(110..220, RedbOptions::new());
-    println!("{total:?}");
-    assert!(total.crashes >= LIVES * seeds_asked_for(110), "{total:?}");
+    println!("{:?}", honest(1 << 32, 110, RedbOptions::new()));
 }
 
 #[test]
 fn with_quick_repair() {
-    let total = honest(1000..1015, RedbOptions::new().quick_repair(true));
-    println!("{total:?}");
+    println!("{:?}", honest(2 << 32, 15, RedbOptions::new().quick_repair(true)));
 }
 
 #[test]
 fn with_two_phase_commit_and_verification() {
     let options = RedbOptions::new().two_phase_commit(true).verify_on_open(true);
-    let total = honest(2000..2015, options);
-    println!("{total:?}");
+    println!("{:?}", honest(3 << 32, 15, options));
 }
 
 /// Runs until a promise is broken or the lives are over. A panic of the engine counts: it found nonsense on its disk.
-fn is_noticed(disk: &SimDisk, seed: u64, open: &dyn Fn(&SimDisk) -> Result<Box<dyn Database>, StorageError>) -> bool {
+fn is_noticed(disk: &SimDisk, seed: u64, open: &Open) -> bool {
     let run = || live_and_die(disk, seed, open, &mut Total::default());
     !matches!(catch_unwind(AssertUnwindSafe(run)), Ok(Ok(())))
 }

@@ -8,6 +8,7 @@ use std::fmt::{self, Debug};
 use crate::author::Pen;
 use crate::image::Topic;
 use crate::original::{V03, V04};
+use crate::ours::{Ours, OursOnDatabase};
 use crate::peer::{Contestant, Event, Failure, Role};
 use crate::transcript::{Play, author, data, done, have, have_nothing, operations, store, topic};
 use crate::wire::{Message, compact_data, heights};
@@ -446,5 +447,15 @@ fn differences<C: Contestant>(expected: impl Fn(&Row) -> Option<Seen>) -> Vec<St
 fn the_original_does_what_was_observed() {
     let differences =
         [differences::<V03>(|row| row.theirs.clone()), differences::<V04>(|row| row.theirs.clone())].concat();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn ours_does_what_is_right() {
+    let differences = [
+        differences::<Ours>(|row| Some(row.ours.clone())),
+        differences::<OursOnDatabase>(|row| Some(row.ours.clone())),
+    ]
+    .concat();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

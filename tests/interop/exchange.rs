@@ -1,14 +1,15 @@
 //! Random stores on both sides, a session, and what they hold afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 
-use crate::image::{Image, LogKey, LogName, after, missing};
+use crate::image::{Image, LogKey, LogName, Scope, Stored, after, missing};
 use crate::io::{Stream, Transport};
 use crate::original::{V03, V04};
+use crate::ours::{Ours, OursOnDatabase};
 use crate::peer::{Contestant, Encoding, Event, Given, Outcome, Peer, Receive, Role};
 use crate::random::{NameOnPanic, seeds};
 use crate::scenario::{Scenario, Size};
@@ -71,16 +72,45 @@ impl Case {
         };
         check(&topic.0, &initiated, expected(right, &to_initiator));
         check(&topic.0, &accepted, expected(left, &to_acceptor));
-        assert_eq!(initiator.dump(&keys).await, after(right, left, scope, prunes), "what the initiator holds");
-        assert_eq!(acceptor.dump(&keys).await, after(left, right, scope, prunes), "what the acceptor holds");
+        let (near_after, near_refused) = after(right, left, scope, prunes);
+        let (far_after, far_refused) = after(left, right, scope, prunes);
+        assert_eq!(initiated.refused.len(), near_refused, "refused by the initiator: {:?}", initiated.refused);
+        assert_eq!(accepted.refused.len(), far_refused, "refused by the acceptor: {:?}", accepted.refused);
+        assert!(self.gaps || near_refused + far_refused == 0, "nothing has to be refused where there is no gap");
+        let (near_held, far_held) = (initiator.dump(&keys).await, acceptor.dump(&keys).await);
+        assert_eq!(near_held, near_after, "what the initiator holds");
+        assert_eq!(far_held, far_after, "what the acceptor holds");
+        if near_refused + far_refused == 0 {
+            same(&near_held, &far_held, scope);
+        }
         nothing_left(near, far).await;
+    }
+}
+
+/// Both stores hold the same operations, as far as neither side had deleted them before: each log of the topic has the same
+/// end, and the same operations from where both have it.
+fn same<L: LogName>(near: &Image<L>, far: &Image<L>, scope: &Scope<L>) {
+    let keys = scope.iter().flat_map(|(author, logs)| logs.iter().map(|log| (*author, log.clone())));
+    for key in keys {
+        match (near.logs.get(&key), far.logs.get(&key)) {
+            (None, None) => {}
+            (Some(near), Some(far)) => {
+                let from = near.keys().next().max(far.keys().next()).expect("no log is empty");
+                let headers = |log: &BTreeMap<u64, Stored>| {
+                    log.range(from..).map(|(seq, stored)| (*seq, stored.header.clone())).collect::<Vec<_>>()
+                };
+                assert_eq!(headers(near), headers(far), "{key:?} from {from}");
+            }
+            (near, far) => {
+                panic!("only one side has {key:?}: {:?}, {:?}", near.map(BTreeMap::len), far.map(BTreeMap::len))
+            }
+        }
     }
 }
 
 /// Both sides succeeded, told the application the topic first and once, and handed it exactly what it lacked.
 fn check(topic: &str, outcome: &Outcome, mut expected: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
     assert_eq!(outcome.result, Ok(()));
-    assert_eq!(outcome.refused, Vec::<String>::new());
     assert_eq!(outcome.events.first(), Some(&Event::Handshake(topic.into())));
     let mut data = outcome.data();
     assert_eq!(data.len(), outcome.events.len() - 1, "one handshake: {:?}", outcome.events);
@@ -128,5 +158,34 @@ mod original_with_original {
     #[test]
     fn v03_with_v04() {
         all::<V03, V04>(1000, 8, &[Encoding::Integers]);
+    }
+}
+
+mod ours_with_original {
+    use super::*;
+
+    #[test]
+    fn ours_initiates_with_v03() {
+        all::<Ours, V03>(10_000, 20, &Encoding::ALL);
+    }
+
+    #[test]
+    fn ours_initiates_with_v04() {
+        all::<OursOnDatabase, V04>(20_000, 20, &Encoding::ALL);
+    }
+
+    #[test]
+    fn ours_accepts_from_v03() {
+        all::<V03, OursOnDatabase>(30_000, 20, &Encoding::ALL);
+    }
+
+    #[test]
+    fn ours_accepts_from_v04() {
+        all::<V04, Ours>(40_000, 20, &Encoding::ALL);
+    }
+
+    #[test]
+    fn ours_with_ours() {
+        all::<Ours, OursOnDatabase>(50_000, 10, &Encoding::ALL);
     }
 }

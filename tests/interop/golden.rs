@@ -2,6 +2,7 @@
 
 use crate::image::{Image, Scope, Stored};
 use crate::original::{V03, V04};
+use crate::ours::{Ours, OursOnDatabase};
 use crate::peer::{Contestant, Event, Role};
 use crate::transcript::{Play, author, data, done, have, have_nothing, operations, store, topic};
 use crate::wire::compact_data;
@@ -147,4 +148,4 @@ macro_rules! transcripts {
     )+};
 }
 
-transcripts!(original_v03: V03, original_v04: V04);
+transcripts!(original_v03: V03, original_v04: V04, ours: Ours, ours_on_a_database: OursOnDatabase);

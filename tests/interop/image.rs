@@ -11,7 +11,7 @@ pub(crate) type Author = [u8; 32];
 
 /// What serves as a log id.
 pub(crate) trait LogName:
-    Clone + fmt::Debug + Ord + Hash + Send + Sync + Serialize + DeserializeOwned + 'static
+    Clone + fmt::Debug + Ord + Hash + Send + Sync + Unpin + Serialize + DeserializeOwned + 'static
 {
     fn nth(n: u64) -> Self;
 }
@@ -97,20 +97,28 @@ pub(crate) fn missing<L: LogName>(sender: &Image<L>, receiver: &Image<L>, scope:
     missing
 }
 
-/// What `receiver` holds after a session with `sender`: its own, and what it missed; an operation with the prune flag
-/// removes all before it.
+/// What becomes of `receiver` in a session with `sender`: what it holds then, and how many operations it had to refuse.
+///
+/// An operation with the prune flag removes all before it. One without has to be the next of its log, or the first that
+/// is held.
 pub(crate) fn after<L: LogName>(
     sender: &Image<L>,
     receiver: &Image<L>,
     scope: &Scope<L>,
     prunes: &Prunes<L>,
-) -> Image<L> {
+) -> (Image<L>, usize) {
     let mut image = receiver.clone();
+    let mut refused = 0;
     for (key, seq) in missing(sender, receiver, scope) {
-        image.insert(&key, seq, sender.logs[&key][&seq].clone());
+        let stored = sender.logs[&key][&seq].clone();
         if prunes.contains(&(key.clone(), seq)) {
-            image.logs.entry(key).or_default().retain(|held, _| *held >= seq);
+            image.logs.remove(&key);
+            image.insert(&key, seq, stored);
+        } else if image.height(&key).is_none_or(|height| height + 1 == seq) {
+            image.insert(&key, seq, stored);
+        } else {
+            refused += 1;
         }
     }
-    image
+    (image, refused)
 }

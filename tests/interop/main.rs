@@ -12,6 +12,7 @@ mod golden;
 mod image;
 mod io;
 mod original;
+mod ours;
 mod peer;
 mod random;
 mod scenario;

@@ -129,8 +129,8 @@ macro_rules! original {
                 let Ok(_) = store.insert_operation(hash, &header, body.as_ref(), &stored.header, log).await;
             }
 
-            /// Takes in a received operation: signature, body, backlink to the operation before it if that is held, log
-            /// by the extension, removal of what a prune flag says.
+            /// Takes in a received operation: signature, body, log by the extension, backlink to the newest operation of
+            /// the log unless there is none or the prune flag is set, removal of what a prune flag says.
             async fn ingest<L: LogName>(
                 store: &mut MemoryStore<L, Extensions<L>>,
                 header_bytes: &[u8],
@@ -146,7 +146,7 @@ macro_rules! original {
                 let Operation { hash, header, body } = operation;
                 let extensions = header.extensions.clone().ok_or("no log id")?;
                 let Ok(latest) = store.latest_operation(&header.public_key, &extensions.log).await;
-                if let Some((latest, _)) = latest.filter(|(latest, _)| latest.seq_num + 1 == header.seq_num) {
+                if let Some((latest, _)) = latest.filter(|_| !extensions.prune) {
                     validate_backlink(&latest, &header).map_err(|err| err.to_string())?;
                 }
                 let log = &extensions.log;

@@ -21,7 +21,7 @@ impl Scale {
     /// Bytes of an ordinary body.
     pub(crate) const BODY: usize = 100;
 
-    pub(crate) const FULL: Self = Self { runs: 1, operations: 100_000, large: 20, logs: 10_000 };
+    pub(crate) const FULL: Self = Self { runs: 5, operations: 100_000, large: 20, logs: 10_000 };
     /// Enough to see that everything works; the figures say little.
     pub(crate) const QUICK: Self = Self { runs: 3, operations: 5_000, large: 3, logs: 1_000 };
 }

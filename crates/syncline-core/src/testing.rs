@@ -71,12 +71,6 @@ impl Pipe {
     pub(crate) fn push(&self, bytes: &[u8]) {
         self.change(|state| state.bytes.extend(bytes));
     }
-
-    pub(crate) fn take(&self, count: usize) -> Vec<u8> {
-        let mut taken = Vec::new();
-        self.change(|state| taken.extend(state.bytes.drain(..count.min(state.bytes.len()))));
-        taken
-    }
 }
 
 impl Drop for PipeWriter {

@@ -24,14 +24,14 @@ const CHUNK: usize = 1024;
 ///
 /// # Cost
 ///
-/// Up to 1024 items are checked by one equation, which is two to five times cheaper than one by one: all signatures of
-/// one key share its term, so a batch of one author costs about half of a batch in which each author signed once. Memory
-/// beside the items is bounded (about 2 MiB), however long the batch is.
+/// Up to 1024 items are checked by one equation, which from eight items on is two to five times cheaper than one by one:
+/// all signatures of one key share its term, so a batch of one author costs about half of a batch in which each author
+/// signed once. Memory beside the items is bounded (about 2 MiB), however long the batch is.
 ///
 /// When an equation does not hold, blocks of 64 are tried, the bad ones are halved down to a few items, and those are
-/// checked one by one, so that a few bad items among many stay cheap (8 among 1024 cost about as much as to check each
-/// alone, one costs half). Where most are bad the search gives up and checks one by one; at worst a batch costs about two
-/// and a half times as much as checking each alone.
+/// checked one by one. One bad item among 1024 doubles the cost of the batch or a little more; eight of them cost about
+/// as much as checking each item alone. Where most are bad the search gives up and checks one by one; at worst a batch
+/// costs about two and a half times as much as checking each alone.
 ///
 /// # Where the randomness comes from
 ///

@@ -7,7 +7,7 @@ use syncline_crypto::{Hash, PublicKey, Signer};
 use thiserror::Error;
 
 use crate::store::{Appended, Link, LogId, LogStore, NewOperation, StoreError, Tip};
-use crate::{Body, EncodeError, EncodedOperation, Extensions, Header, Operation, SeqNum, SignHeaderError};
+use crate::{Body, EncodeError, EncodedOperation, Extensions, Header, Operation, SignHeaderError};
 
 /// An operation that is yet to get its place in a log and its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +161,7 @@ mod tests {
     use syncline_crypto::SigningKey;
 
     use super::*;
+    use crate::SeqNum;
     use crate::store::{MemoryStore, SeqRange};
 
     fn writer() -> LogWriter<MemoryStore<u64>> {

@@ -1,1 +1,26 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod blocking;
+mod error;
+pub mod memory;
+mod negotiation;
+mod node;
+mod peer;
+pub mod pipe;
+#[cfg(feature = "quic")]
+#[cfg_attr(docsrs, doc(cfg(feature = "quic")))]
+pub mod quic;
+pub mod tcp;
+mod time;
+pub mod transport;
+
+pub use blocking::TokioBlocking;
+pub use error::{BuildError, ConnectError, SyncFailure, TransportError};
+pub use negotiation::{NameError, NegotiationError, ProtocolName, RefuseReason};
+pub use node::{
+    Access, AcceptedSession, AppReceiver, AppSink, DynProtocol, KeepInSync, Node, NodeBuilder, NodeLimits, PeerContext,
+    RoundsStatus, Schedule, SessionHandler, SessionId, ShutdownReport, SyncHandle, app_channel,
+};
+pub use peer::{Identity, PeerAddr, PeerAddrError, PeerId};
+pub use time::TokioTimer;

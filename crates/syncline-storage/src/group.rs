@@ -200,6 +200,3 @@ impl<D: Database> Database for GroupCommit<D> {
         self.inner.limits()
     }
 }
-
-#[cfg(test)]
-mod tests;

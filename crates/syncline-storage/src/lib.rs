@@ -16,6 +16,9 @@ pub mod redb;
 mod table;
 mod trace;
 
+#[cfg(feature = "redb")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
+pub use self::redb::RedbDb;
 pub use batch::{Batch, Op, Precondition};
 pub use blocking::{Blocking, Inline, JobLost};
 pub use database::{Database, Direction, Durability, Scan, Snapshot};
@@ -25,8 +28,5 @@ pub use group::{GroupCommit, GroupLimits};
 pub use limits::Limits;
 pub use memory::MemoryDb;
 pub use range::KeyRange;
-#[cfg(feature = "redb")]
-#[cfg_attr(docsrs, doc(cfg(feature = "redb")))]
-pub use redb::RedbDb;
 pub use table::{CodecError, KeyCodec, KeyPrefix, Table, TableId, TableScan, ValueCodec};
 pub use trace::{TraceDb, TraceEvent, TraceOutcome};

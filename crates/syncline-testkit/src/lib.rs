@@ -4,4 +4,5 @@ pub mod conformance;
 pub mod crash;
 #[cfg(feature = "redb")]
 pub mod disk;
+pub mod generate;
 pub mod seed;

@@ -99,10 +99,7 @@ pub fn from_env() -> Option<u64> {
 struct OnPanic(u64);
 
 impl Drop for OnPanic {
-    #[expect(
-        clippy::print_stderr,
-        reason = "the seed of a failed test is of use only where the failure is shown"
-    )]
+    #[expect(clippy::print_stderr, reason = "the seed of a failed test is of use only where the failure is shown")]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("failed with SEED={}", self.0);

@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::{BREAK, FrameError, FrameLimits, FrameScanner};
+use super::{FrameError, FrameLimits, FrameScanner};
 use crate::SyncError;
 
 impl From<FrameError> for SyncError {
@@ -24,8 +24,8 @@ impl From<FrameError> for SyncError {
 /// 2^20 values there.
 ///
 /// Any well-formed encoding of a message is accepted; see [`from_deterministic`](super::from_deterministic) for bytes of
-/// which only one form may count. What `M` ignores, for example unknown fields, is ignored, but an array with more items
-/// than `M` takes is refused.
+/// which only one form may count. Unknown fields are ignored if `M` ignores them. A tuple, however, must come as an array of
+/// just its parts and of definite length: serde's decoder reads its parts and no further, and what it leaves would be lost.
 ///
 /// # Errors
 ///
@@ -108,8 +108,8 @@ where
         let depth_max = self.scanner.limits().depth_max().saturating_add(1);
         let item = ciborium::de::from_reader_with_recursion_limit(&mut rest, depth_max)
             .map_err(|err| SyncError::InvalidEncoding(describe(&err)))?;
-        // A tuple stops after its last part, and then leaves the end of an indefinite array.
-        if rest.iter().any(|byte| *byte != BREAK) {
+        // A tuple stops after its last part, whatever follows in its array.
+        if !rest.is_empty() {
             return Err(SyncError::InvalidEncoding("a message has more parts than its type".into()));
         }
         buffer.advance(len);

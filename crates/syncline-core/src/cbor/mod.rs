@@ -20,6 +20,8 @@ mod codec;
 mod deterministic;
 mod framed;
 mod reader;
+#[cfg(test)]
+mod samples;
 mod scanner;
 mod writer;
 

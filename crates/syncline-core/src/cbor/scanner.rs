@@ -21,13 +21,17 @@ impl FrameLimits {
     /// How deep arrays, maps and tags may nest: 64. The default.
     pub const DEPTH_MAX_DEFAULT: usize = 64;
 
-    /// Limits with `len_max` bytes per item and the default depth.
+    /// Limits with `len_max` bytes per item and the default depth. No item can be longer than a buffer, `isize::MAX`.
     #[must_use]
     pub const fn with_len_max(len_max: usize) -> Self {
+        let len_max = if len_max > isize::MAX as usize { isize::MAX as usize } else { len_max };
         Self { len_max, depth_max: Self::DEPTH_MAX_DEFAULT }
     }
 
     /// The same limits with another depth.
+    ///
+    /// Serde decodes recursively and takes some hundred bytes of stack for each level, more without optimisation: beyond a
+    /// few hundred levels a peer could overflow it. [`FrameScanner`] and [`Reader`](super::Reader) do not recurse.
     #[must_use]
     pub const fn and_depth_max(mut self, depth_max: usize) -> Self {
         self.depth_max = depth_max;
@@ -117,7 +121,8 @@ pub struct FrameScanner {
     offset: usize,
     /// Bytes of the open string that are still to come. They are content, not items.
     string: usize,
-    /// Items of open arrays, maps and tags that come after the current one. Each takes a byte at least.
+    /// Items of open arrays, maps and tags that come after the current one. Each takes a byte at least, so this stays
+    /// below the limit on length.
     owed: u64,
     /// Bytes looked at, those that were looked at again included.
     #[cfg(test)]

@@ -149,44 +149,4 @@ impl HlcClock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const AHEAD: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn timestamps_grow_even_when_the_wall_clock_goes_back() {
-        let mut clock = HlcClock::new(AHEAD);
-        let mut last = Hlc::ZERO;
-        for wall in [5, 5, 9, 3, 3, 10, 0] {
-            let next = clock.tick(Timestamp::from_millis(wall)).unwrap();
-            assert!(next > last);
-            last = next;
-        }
-        assert_eq!(last, Hlc::new(Timestamp::from_millis(10), 1));
-    }
-
-    #[test]
-    fn a_full_counter_carries_into_the_milliseconds() {
-        let mut clock = HlcClock::resume(Hlc::new(Timestamp::from_millis(7), u16::MAX), AHEAD);
-        let next = clock.tick(Timestamp::from_millis(7)).unwrap();
-        assert_eq!((next.wall().as_millis(), next.counter()), (8, 0));
-    }
-
-    #[test]
-    fn the_end_of_time_is_an_error() {
-        let mut clock = HlcClock::resume(Hlc::from_bits(u64::MAX), AHEAD);
-        assert_eq!(clock.tick(Timestamp::ZERO), Err(HlcError::Exhausted));
-    }
-
-    #[test]
-    fn a_remote_timestamp_counts_up_to_the_skew_and_not_beyond() {
-        let mut clock = HlcClock::new(AHEAD);
-        let wall = Timestamp::from_millis(1_000);
-        clock.observe(wall, Hlc::new(wall + AHEAD, 3)).unwrap();
-        assert_eq!(clock.tick(wall).unwrap(), Hlc::new(wall + AHEAD, 4));
-        let too_far = Hlc::new(wall + AHEAD + Duration::from_millis(1), 0);
-        assert!(matches!(clock.observe(wall, too_far), Err(HlcError::TooFarAhead { .. })));
-        assert_eq!(clock.last(), Hlc::new(wall + AHEAD, 4));
-    }
-}
+mod tests;

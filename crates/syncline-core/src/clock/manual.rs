@@ -147,6 +147,52 @@ mod tests {
     }
 
     #[test]
+    fn a_sleep_that_is_due_already_completes_at_once() {
+        let clock = ManualClock::new(Timestamp::from_millis(10));
+        assert!(clock.sleep_until(Timestamp::from_millis(10)).now_or_never().is_some());
+        assert!(clock.sleep_until(Timestamp::ZERO).now_or_never().is_some());
+        assert_eq!(clock.next_wake(), None);
+    }
+
+    #[test]
+    fn sleepers_of_one_time_are_all_woken_and_later_ones_are_not() {
+        let clock = ManualClock::new(Timestamp::ZERO);
+        let mut sleeps: Vec<_> = [10, 10, 20].map(|at| clock.sleep_until(Timestamp::from_millis(at))).into();
+        assert!(sleeps.iter_mut().all(|sleep| sleep.as_mut().now_or_never().is_none()));
+        clock.advance_to(Timestamp::from_millis(10));
+        assert_eq!(clock.next_wake(), Some(Timestamp::from_millis(20)));
+        let done: Vec<_> = sleeps.iter_mut().map(|sleep| sleep.as_mut().now_or_never().is_some()).collect();
+        assert_eq!(done, [true, true, false]);
+    }
+
+    /// A waker that asks for the time, and holds a sleep that goes with it.
+    struct Nosy(ManualClock, Mutex<Option<BoxFuture<'static, ()>>>);
+
+    impl std::task::Wake for Nosy {
+        fn wake(self: Arc<Self>) {
+            self.0.now();
+        }
+    }
+
+    #[test]
+    fn wakers_may_use_the_clock() {
+        let clock = ManualClock::new(Timestamp::ZERO);
+        let mut outer = clock.sleep_until(Timestamp::from_millis(5));
+        let mut inner = clock.sleep_until(Timestamp::from_millis(9));
+        assert!(inner.as_mut().now_or_never().is_none());
+        for _ in 0..2 {
+            // The second registration drops the first waker, and the sleep with it.
+            let nosy = Arc::new(Nosy(clock.clone(), Mutex::new(Some(inner))));
+            let waker = std::task::Waker::from(nosy);
+            assert!(outer.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            inner = clock.sleep_until(Timestamp::from_millis(9));
+        }
+        clock.advance(Duration::from_millis(5));
+        block_on(outer);
+    }
+
+    #[test]
     fn time_never_goes_back() {
         let clock = ManualClock::new(Timestamp::from_millis(10));
         clock.advance_to(Timestamp::from_millis(5));

@@ -94,3 +94,30 @@ impl Clock for SystemClock {
         Timestamp::ZERO + since_epoch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adding_rounds_up_and_saturates() {
+        let start = Timestamp::from_millis(10);
+        assert_eq!(start + Duration::from_nanos(1), Timestamp::from_millis(11));
+        assert_eq!(start + Duration::from_millis(1), Timestamp::from_millis(11));
+        assert_eq!(start + Duration::ZERO, start);
+        assert_eq!(start + Duration::MAX, Timestamp::MAX);
+        assert_eq!(Timestamp::MAX + Duration::from_millis(1), Timestamp::MAX);
+    }
+
+    #[test]
+    fn the_span_to_an_earlier_time_is_zero() {
+        let (early, late) = (Timestamp::from_millis(3), Timestamp::from_millis(5));
+        assert_eq!(late.since(early), Duration::from_millis(2));
+        assert_eq!(early.since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_system_clock_is_past_the_day_this_was_written() {
+        assert!(SystemClock.now() > Timestamp::from_millis(1_700_000_000_000));
+    }
+}

@@ -269,10 +269,8 @@ fn the_total_deadline_counts_a_stalled_application_too() {
 
 #[test]
 fn a_budget_can_be_spent_to_the_last_byte_and_no_further() {
-    let limits = SessionLimits::default()
-        .with_bytes_received_max(10)
-        .with_bytes_sent_max(20)
-        .with_items_received_max(2);
+    let limits =
+        SessionLimits::default().with_bytes_received_max(10).with_bytes_sent_max(20).with_items_received_max(2);
     let exact = [Step::Agree, Step::Receive(4), Step::Receive(6), Step::Send(12), Step::Send(8)];
     for (one_more, budget) in [
         (None, None),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, Sink};
 use syncline_core::session::{ProgressReceiver, Session, SessionReport};
-use syncline_core::{FromSync, SyncError, SyncProtocol, TopicQuery};
+use syncline_core::{FromSync, SyncError, TopicQuery};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,10 @@ impl SyncHandle {
     /// Ends the sync early, wherever it stands. Harmless if it has ended.
     pub fn cancel(&self) {
         self.cancel.cancel();
+    }
+
+    pub(crate) fn canceller(&self) -> CancellationToken {
+        self.cancel.clone()
     }
 
     /// Waits for the end. What this side sent last has then reached the peer, as far as the transport can tell within
@@ -152,6 +156,7 @@ fn cancelled(shared: &Shared) -> SyncFailure {
 /// protocol was sent on it.
 async fn agree(shared: &Arc<Shared>, peer: &PeerAddr, name: &'static str) -> Result<(Lease, BiStream), SyncFailure> {
     let name = ProtocolName::new(name)?;
+    let mut dialled_again = false;
     loop {
         let lease = Pool::lease(shared, peer).await?;
         let failure = match open_and_offer(shared, &lease, &name).await {
@@ -167,9 +172,10 @@ async fn agree(shared: &Arc<Shared>, peer: &PeerAddr, name: &'static str) -> Res
         if is_dead {
             shared.pool.discard(peer, lease);
         }
-        if !(is_dead && was_kept) {
+        if !is_dead || !was_kept || dialled_again {
             return Err(failure);
         }
+        dialled_again = true;
         debug!("the kept connection is dead, dialling again");
     }
 }

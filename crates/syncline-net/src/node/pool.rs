@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared as SharedFuture};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -15,7 +16,7 @@ use super::usage::{InUse, Usage};
 use crate::transport::{Connection, Connector};
 use crate::{ConnectError, Identity, PeerAddr, PeerId};
 
-type Dial = SharedFuture<BoxFuture<'static, Result<Pooled, ConnectError>>>;
+type Dialled = Result<Arc<dyn Connection>, ConnectError>;
 
 /// The connections that are kept.
 #[derive(Debug, Default)]
@@ -46,12 +47,7 @@ impl Key {
 #[derive(Clone, Debug)]
 struct Slot {
     generation: u64,
-    dial: Dial,
-}
-
-#[derive(Clone, Debug)]
-struct Pooled {
-    connection: Arc<dyn Connection>,
+    dialled: SharedFuture<BoxFuture<'static, Dialled>>,
     usage: Usage,
 }
 
@@ -79,40 +75,21 @@ impl Pool {
             return Ok(Lease { connection, was_kept: false, generation: None, _in_use: None });
         }
         loop {
-            let slot = shared.pool.slot(shared, connector, peer);
-            let was_kept = slot.dial.peek().is_some();
-            let outcome = slot.dial.clone().await;
-            let state = shared.pool.lock();
-            match outcome {
-                Err(err) => {
-                    drop(state);
-                    shared.pool.forget(peer, slot.generation);
-                    return Err(err);
-                }
-                Ok(pooled) => {
-                    // Under the lock: whoever closes unused connections must see this use, or we must see that it closed.
-                    let is_current = state.slots.get(&Key::of(peer)).is_some_and(|now| now.generation == slot.generation);
-                    if is_current && pooled.connection.error().is_none() {
-                        let in_use = Some(pooled.usage.begin());
-                        let generation = Some(slot.generation);
-                        return Ok(Lease { connection: pooled.connection, was_kept, generation, _in_use: in_use });
-                    }
-                    drop(state);
-                    shared.pool.forget(peer, slot.generation);
-                    if !was_kept {
-                        // It died at once: to dial again would not end.
-                        return Ok(Lease { connection: pooled.connection, was_kept, generation: None, _in_use: None });
-                    }
-                }
+            let (slot, in_use, was_kept) = shared.pool.slot(shared, connector, peer);
+            let connection = slot.dialled.await?;
+            // One that was dialled just now is given out even if it has died at once: to dial again might not end.
+            if !was_kept || connection.error().is_none() {
+                let generation = Some(slot.generation);
+                return Ok(Lease { connection, was_kept, generation, _in_use: Some(in_use) });
             }
+            shared.pool.forget(peer, slot.generation);
         }
     }
 
-    /// Gives up the connection of `lease`, which has shown to be dead, so that the next lease dials.
+    /// Gives up the connection of `lease`, which seems to be dead: the next lease dials. Others may still use it.
     pub(crate) fn discard(&self, peer: &PeerAddr, lease: Lease) {
         if let Some(generation) = lease.generation {
             self.forget(peer, generation);
-            lease.connection.close();
         }
     }
 
@@ -124,66 +101,84 @@ impl Pool {
         }
     }
 
-    fn slot(&self, shared: &Arc<Shared>, connector: &Arc<dyn Connector>, peer: &PeerAddr) -> Slot {
+    /// The slot of a peer, in use from now on, and whether it was there before.
+    fn slot(&self, shared: &Arc<Shared>, connector: &Arc<dyn Connector>, peer: &PeerAddr) -> (Slot, InUse, bool) {
+        let key = Key::of(peer);
         let mut state = self.lock();
+        if let Some(slot) = state.slots.get(&key) {
+            return (slot.clone(), slot.usage.begin(), true);
+        }
         let generation = state.next_generation;
-        let slot = state.slots.entry(Key::of(peer)).or_insert_with(|| {
-            let dial = dial(Arc::clone(shared), Arc::clone(connector), peer.clone(), generation);
-            Slot { generation, dial: dial.boxed().shared() }
-        });
-        let slot = slot.clone();
-        state.next_generation = state.next_generation.max(slot.generation.saturating_add(1));
-        slot
+        state.next_generation += 1;
+        let (tx, rx) = oneshot::channel();
+        let usage = Usage::new();
+        let in_use = usage.begin();
+        // On a task of its own: whoever waits may give up, and others go on waiting.
+        let kept = Kept { peer: peer.clone(), generation, usage: usage.clone() };
+        shared.spawn(kept.dial(Arc::clone(shared), Arc::clone(connector), tx));
+        let dialled = async move { rx.await.unwrap_or(Err(ConnectError::Closed)) };
+        let slot = Slot { generation, dialled: dialled.boxed().shared(), usage };
+        state.slots.insert(key, slot.clone());
+        (slot, in_use, false)
     }
 
     /// Takes an unused connection out, so that nobody begins to use it. False if somebody has.
-    fn retire(&self, peer: &PeerAddr, generation: u64, usage: &Usage) -> bool {
-        let key = Key::of(peer);
+    fn retire(&self, kept: &Kept) -> bool {
+        let key = Key::of(&kept.peer);
         let mut state = self.lock();
-        let unused = usage.is_unused();
-        if unused && state.slots.get(&key).is_some_and(|slot| slot.generation == generation) {
+        // Uses begin under the lock, too.
+        let unused = kept.usage.is_unused();
+        if unused && state.slots.get(&key).is_some_and(|slot| slot.generation == kept.generation) {
             state.slots.remove(&key);
         }
         unused
     }
 }
 
-/// Dials, and sets somebody to close the connection when nobody uses it any more.
-async fn dial(
-    shared: Arc<Shared>,
-    connector: Arc<dyn Connector>,
+/// The task behind a slot.
+struct Kept {
     peer: PeerAddr,
     generation: u64,
-) -> Result<Pooled, ConnectError> {
-    let connection = connect(&connector, &peer, shared.limits.connect_timeout).await?;
-    let pooled = Pooled { connection, usage: Usage::new() };
-    shared.spawn(keep(Arc::clone(&shared), peer, generation, pooled.clone()));
-    Ok(pooled)
+    usage: Usage,
 }
 
-/// Keeps a connection until it is dead, unused for long, or the node stops.
-async fn keep(shared: Arc<Shared>, peer: PeerAddr, generation: u64, pooled: Pooled) {
-    let Pooled { connection, usage } = pooled;
-    let stopped = async {
-        shared.stop.cancelled().await;
-        usage.unused_for(Duration::ZERO).await;
-    };
-    let mut stopped = std::pin::pin!(stopped);
-    loop {
-        tokio::select! {
-            () = connection.closed() => break,
-            () = shared.abort.cancelled() => break,
-            () = &mut stopped => break,
-            () = usage.unused_for(shared.limits.connection_idle) => {
-                if shared.pool.retire(&peer, generation, &usage) {
-                    break;
+impl Kept {
+    async fn dial(self, shared: Arc<Shared>, connector: Arc<dyn Connector>, dialled: oneshot::Sender<Dialled>) {
+        let outcome = tokio::select! {
+            biased;
+            () = shared.abort.cancelled() => Err(ConnectError::Closed),
+            outcome = connect(&connector, &self.peer, shared.limits.connect_timeout) => outcome,
+        };
+        let connection = outcome.as_ref().ok().cloned();
+        if connection.is_none() {
+            // First, so that who asks after the failure dials anew.
+            shared.pool.forget(&self.peer, self.generation);
+        }
+        let _ = dialled.send(outcome);
+        if let Some(connection) = connection {
+            self.keep(&shared, &*connection).await;
+        }
+    }
+
+    /// Keeps a connection until it is dead, unused for long, or the node stops.
+    async fn keep(&self, shared: &Shared, connection: &dyn Connection) {
+        loop {
+            tokio::select! {
+                biased;
+                () = connection.closed() => break,
+                () = shared.abort.cancelled() => break,
+                () = async { shared.stop.cancelled().await; self.usage.unused_for(Duration::ZERO).await } => break,
+                () = self.usage.unused_for(shared.limits.connection_idle) => {
+                    if shared.pool.retire(self) {
+                        break;
+                    }
                 }
             }
         }
+        shared.pool.forget(&self.peer, self.generation);
+        connection.close();
+        debug!(peer = %self.peer, "connection is not kept any more");
     }
-    shared.pool.forget(&peer, generation);
-    connection.close();
-    debug!(peer = %peer, "connection is not kept any more");
 }
 
 /// Dials within the time, and checks who is there whatever the connector says.

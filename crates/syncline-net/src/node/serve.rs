@@ -118,7 +118,12 @@ async fn serve_stream(shared: Arc<Shared>, remote: Identity, stream: BiStream) {
 
 async fn negotiate_and_serve(shared: Arc<Shared>, remote: Identity, mut stream: BiStream) {
     let limits = &shared.limits;
-    let offer = timeout(limits.negotiation_timeout, negotiation::read_offer(&mut *stream.rx)).await;
+    let offer = tokio::select! {
+        biased;
+        // Who has not said what it wants is not waited for.
+        () = shared.stop.cancelled() => return,
+        offer = timeout(limits.negotiation_timeout, negotiation::read_offer(&mut *stream.rx)) => offer,
+    };
     let decision = match offer {
         Ok(Ok(name)) => decide(&shared, remote, name),
         Ok(Err(NegotiationError::Version { .. })) => Err(RefuseReason::Version),

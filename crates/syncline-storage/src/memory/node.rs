@@ -8,7 +8,7 @@ use bytes::Bytes;
 pub(super) type Row = (Bytes, Bytes);
 
 /// Most rows of a leaf and most children of an inner node.
-pub(super) const CAPACITY: usize = 64;
+pub(super) const CAPACITY: usize = 32;
 /// A node below this is joined with a neighbour if both together leave some room.
 const SPARSE: usize = CAPACITY / 4;
 const JOINED: usize = CAPACITY * 3 / 4;

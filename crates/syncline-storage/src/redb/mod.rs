@@ -11,9 +11,6 @@ mod create;
 mod error;
 mod options;
 
-#[cfg(test)]
-mod tests;
-
 use std::{fmt, path::Path, sync::Arc};
 
 use bytes::Bytes;

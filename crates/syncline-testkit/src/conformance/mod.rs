@@ -2,5 +2,7 @@
 //! is broken.
 
 mod database;
+mod log_store;
 
 pub use database::{database, database_with_reopen};
+pub use log_store::{cursor_store, log_store, log_store_with_reopen};

@@ -11,9 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use syncline_storage::{
-    Batch, Database, Direction, Durability, GroupCommit, Snapshot, StorageError, Table, TableId,
-};
+use syncline_storage::{Batch, Database, Direction, Durability, GroupCommit, Snapshot, StorageError, Table, TableId};
 
 use super::Breach;
 use crate::seed::Rng;
@@ -42,11 +40,7 @@ pub struct KillTest {
 
 impl Default for KillTest {
     fn default() -> Self {
-        Self {
-            kills: 200,
-            writers: 3,
-            seed: 0,
-        }
+        Self { kills: 200, writers: 3, seed: 0 }
     }
 }
 
@@ -142,9 +136,7 @@ pub fn survives_kills<D: Database>(
 /// Starts the child, lets it acknowledge some commits or none, and kills it. Gives what it acknowledged.
 fn run_and_kill(name: &str, path: &Path, rng: &mut Rng) -> Vec<(u8, u64)> {
     let mut child = start(name, path, rng.next_u64());
-    let Some(output) = child.stdout.take() else {
-        panic!("the child has no output")
-    };
+    let Some(output) = child.stdout.take() else { panic!("the child has no output") };
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let mut acks = Vec::new();
     // Some die while they open the database, most under load; either way at no moment that the database can know.
@@ -195,11 +187,7 @@ fn parse(line: &str) -> Option<(u8, u64)> {
     (words.next()? == ".").then_some(ack)
 }
 
-fn write_until_killed<D: Database>(
-    test: KillTest,
-    path: &Path,
-    open: &impl Fn(&Path) -> Result<D, StorageError>,
-) -> ! {
+fn write_until_killed<D: Database>(test: KillTest, path: &Path, open: &impl Fn(&Path) -> Result<D, StorageError>) -> ! {
     let db = match open(path) {
         Ok(db) => Arc::new(GroupCommit::new(db)),
         Err(error) => panic!("the child cannot open the database: {error:?}"),
@@ -216,10 +204,7 @@ fn write_until_killed<D: Database>(
 }
 
 fn write(db: &dyn Database, writer: u8, mut rng: Rng) -> ! {
-    let mut number = match db
-        .snapshot()
-        .and_then(|snapshot| newest(&*snapshot, writer))
-    {
+    let mut number = match db.snapshot().and_then(|snapshot| newest(&*snapshot, writer)) {
         Ok(number) => number,
         Err(error) => panic!("the child cannot read the database: {error:?}"),
     };
@@ -281,15 +266,10 @@ fn newest(snapshot: &dyn Snapshot, writer: u8) -> Result<u64, StorageError> {
 fn check_writer(snapshot: &dyn Snapshot, writer: u8, reached: u64) -> Result<u64, Breach> {
     let found = newest(snapshot, writer).map_err(Breach::Unreadable)?;
     if found < reached {
-        return Err(Breach::Lost {
-            acknowledged: reached,
-            found,
-        });
+        return Err(Breach::Lost { acknowledged: reached, found });
     }
     for row in 0..ROWS {
-        let value = NEWEST
-            .get(snapshot, &(writer, row))
-            .map_err(Breach::Unreadable)?;
+        let value = NEWEST.get(snapshot, &(writer, row)).map_err(Breach::Unreadable)?;
         if value.as_ref().map_or(0, number_of) != found {
             let key = NEWEST.key(&(writer, row));
             return Err(Breach::Partial { found, key });
@@ -297,9 +277,7 @@ fn check_writer(snapshot: &dyn Snapshot, writer: u8, reached: u64) -> Result<u64
     }
     // Without a gap up to the newest, whatever has been pruned before.
     let mut expected = found;
-    let rows = EVERY
-        .scan_prefix(snapshot, &(writer,), Direction::Reverse)
-        .map_err(Breach::Unreadable)?;
+    let rows = EVERY.scan_prefix(snapshot, &(writer,), Direction::Reverse).map_err(Breach::Unreadable)?;
     for row in rows {
         let ((_, number), value) = row.map_err(Breach::Unreadable)?;
         if number != expected || number_of(&value) != number {

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use syncline_storage::{
-    Batch, CommitError, Database, Direction, Durability, KeyRange, Op, StorageError,
-};
+use syncline_storage::{Batch, CommitError, Database, Direction, Durability, KeyRange, Op, StorageError};
 
 use crate::seed::Rng;
 
@@ -104,11 +102,7 @@ impl Workload {
     /// What the commit gave. After an error that [needs a reopen](CommitError::needs_reopen) the database has to be
     /// opened again and [checked](Self::check) before the next step.
     pub fn step(&mut self, db: &dyn Database) -> Result<(), CommitError> {
-        let before = self
-            .possible
-            .last_key_value()
-            .map(|(_, rows)| rows.clone())
-            .unwrap_or_default();
+        let before = self.possible.last_key_value().map(|(_, rows)| rows.clone()).unwrap_or_default();
         let (batch, after) = self.batch(before);
         let durability = match self.rng.chance(3, 4) {
             true => Durability::Immediate,
@@ -133,15 +127,9 @@ impl Workload {
     /// The promise that the database broke.
     pub fn check(&mut self, db: &dyn Database) -> Result<(), Breach> {
         let found = read(db).map_err(Breach::Unreadable)?;
-        let number = found
-            .get(&NUMBER)
-            .and_then(|value| value.get(..8)?.try_into().ok())
-            .map_or(0, u64::from_be_bytes);
+        let number = found.get(&NUMBER).and_then(|value| value.get(..8)?.try_into().ok()).map_or(0, u64::from_be_bytes);
         if number < self.acknowledged {
-            return Err(Breach::Lost {
-                acknowledged: self.acknowledged,
-                found: number,
-            });
+            return Err(Breach::Lost { acknowledged: self.acknowledged, found: number });
         }
         let Some(expected) = self.possible.get(&number) else {
             return Err(Breach::Invented { found: number });
@@ -203,14 +191,10 @@ impl Workload {
 }
 
 fn read(db: &dyn Database) -> Result<Rows, StorageError> {
-    db.snapshot()?
-        .scan(KeyRange::all(), Direction::Forward)?
-        .collect()
+    db.snapshot()?.scan(KeyRange::all(), Direction::Forward)?.collect()
 }
 
 fn first_difference(found: &Rows, expected: &Rows) -> Option<Bytes> {
     let keys = found.keys().chain(expected.keys());
-    keys.filter(|key| found.get(*key) != expected.get(*key))
-        .min()
-        .cloned()
+    keys.filter(|key| found.get(*key) != expected.get(*key)).min().cloned()
 }

@@ -106,10 +106,7 @@ impl SimDisk {
         let mut state = self.lock();
         state.powered = true;
         state.process += 1;
-        RedbBackend::new(SimBackend {
-            disk: self.clone(),
-            process: state.process,
-        })
+        RedbBackend::new(SimBackend { disk: self.clone(), process: state.process })
     }
 
     /// Lets the power go in the midst of the operation that comes after `operations` more: that one fails, and if it is a
@@ -161,9 +158,7 @@ impl SimDisk {
 
 impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimDisk")
-            .field("stats", &self.lock().stats)
-            .finish_non_exhaustive()
+        f.debug_struct("SimDisk").field("stats", &self.lock().stats).finish_non_exhaustive()
     }
 }
 

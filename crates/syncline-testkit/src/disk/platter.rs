@@ -36,10 +36,7 @@ pub(super) struct Left {
 
 impl Platter {
     pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            unsynced: Vec::new(),
-        }
+        Self { bytes, unsynced: Vec::new() }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -52,17 +49,9 @@ impl Platter {
 
     pub(super) fn set_len(&mut self, len: usize) {
         let before = self.bytes.len();
-        let cut = self
-            .bytes
-            .get(len..)
-            .map(<[u8]>::to_vec)
-            .unwrap_or_default();
+        let cut = self.bytes.get(len..).map(<[u8]>::to_vec).unwrap_or_default();
         self.bytes.resize(len, 0);
-        self.unsynced.push(Change::Length {
-            cut,
-            before,
-            after: len,
-        });
+        self.unsynced.push(Change::Length { cut, before, after: len });
     }
 
     pub(super) fn write(&mut self, offset: usize, data: &[u8]) {
@@ -71,11 +60,7 @@ impl Platter {
             self.set_len(end);
         }
         if let Some(place) = self.bytes.get_mut(offset..end) {
-            self.unsynced.push(Change::Write {
-                offset,
-                before: place.to_vec(),
-                after: data.to_vec(),
-            });
+            self.unsynced.push(Change::Write { offset, before: place.to_vec(), after: data.to_vec() });
             place.copy_from_slice(data);
         }
     }
@@ -97,8 +82,8 @@ impl Platter {
         }
         // The journal of a file system keeps the order of these.
         lengths.truncate(rng.index(lengths.len() + 1));
-        if let Some(len) = lengths.last() {
-            self.bytes.resize(*len, 0);
+        for len in lengths {
+            self.bytes.resize(len, 0);
         }
         let mut left = Left::default();
         while !writes.is_empty() {

@@ -1,5 +1,7 @@
 //! The conformance suite: run by our engines, and by engines with one defect each, which it must refuse.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},

@@ -89,6 +89,8 @@ pub(in crate::sync) struct LogMachine<T: TopicQuery, L> {
     bytes_received: u64,
     outbox: Outbox<L>,
     outputs: VecDeque<Output<T, Request<T, L>>>,
+    /// Bytes that were given out to be sent and that the peer has not taken.
+    untaken: usize,
     started: Timestamp,
     active: Timestamp,
 }
@@ -120,6 +122,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             bytes_received: 0,
             outbox: Outbox::new(encoding),
             outputs: VecDeque::new(),
+            untaken: 0,
             started: now,
             active: now,
         };
@@ -137,6 +140,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
 
     fn send_encoded(&mut self) {
         if let Some((bytes, items)) = self.outbox.take() {
+            self.untaken += bytes.len();
             self.outputs.push_back(Output::Send { bytes, items });
         }
     }
@@ -290,7 +294,8 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     }
 
     fn deadline(&self) -> Option<(Timestamp, &'static str)> {
-        if self.is_done() {
+        // The last messages are sent, but a peer that does not take them must not hold the session open for ever.
+        if self.is_done() && self.untaken == 0 {
             return None;
         }
         let idle = (self.active + self.limits.idle(), "idle");
@@ -310,8 +315,9 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
                 self.active = now;
                 self.received(bytes)
             }
-            Input::Sent(_) => {
+            Input::Sent(bytes) => {
                 self.active = now;
+                self.untaken = self.untaken.saturating_sub(bytes);
                 Ok(())
             }
             Input::Closed => self.closed(),

@@ -51,11 +51,7 @@ fn range_deletes(db: &dyn Database) {
         "a range delete removes the range and nothing else"
     );
     commit(db, |batch| {
-        batch
-            .put("b", "before")
-            .put("bx", "before")
-            .delete_range(KeyRange::prefix(b"b"))
-            .put("bx", "after");
+        batch.put("b", "before").put("bx", "before").delete_range(KeyRange::prefix(b"b")).put("bx", "after");
     });
     assert_eq!(
         dump(db),
@@ -72,11 +68,7 @@ fn range_deletes(db: &dyn Database) {
     commit(db, |batch| {
         batch.delete_range(KeyRange::all().after("a").up_to("c"));
     });
-    assert_eq!(
-        dump(db),
-        rows(&[("a", "1"), ("\u{ff}", "1")]),
-        "bounds of a range delete may be included or not"
-    );
+    assert_eq!(dump(db), rows(&[("a", "1"), ("\u{ff}", "1")]), "bounds of a range delete may be included or not");
     commit(db, |batch| {
         fill(batch);
         batch.delete_range(KeyRange::all());
@@ -85,10 +77,7 @@ fn range_deletes(db: &dyn Database) {
 }
 
 fn several_at_once(db: &dyn Database) {
-    assert!(
-        db.commit_all(Vec::new(), Durability::Immediate).is_empty(),
-        "no batches give no results"
-    );
+    assert!(db.commit_all(Vec::new(), Durability::Immediate).is_empty(), "no batches give no results");
     let batches: Vec<Batch> = (0..100u8)
         .map(|n| {
             let mut batch = Batch::new();
@@ -99,11 +88,7 @@ fn several_at_once(db: &dyn Database) {
     let results = db.commit_all(batches, Durability::Immediate);
     assert_eq!(results.len(), 100, "each batch has its result");
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    assert_eq!(
-        get(&*snapshot(db), b"last"),
-        Some(vec![99]),
-        "batches are applied in their order"
-    );
+    assert_eq!(get(&*snapshot(db), b"last"), Some(vec![99]), "batches are applied in their order");
     assert_eq!(dump(db).len(), 101, "every batch is applied");
 }
 
@@ -113,18 +98,10 @@ fn eventual_commits_are_visible(db: &dyn Database) {
         batch.put("k", vec![n]).put(vec![b'e', n], "");
         let result = db.commit(batch, Durability::Eventual);
         assert!(result.is_ok(), "an eventual commit failed: {result:?}");
-        assert_eq!(
-            get(&*snapshot(db), b"k"),
-            Some(vec![n]),
-            "an eventual commit is visible when it returns"
-        );
+        assert_eq!(get(&*snapshot(db), b"k"), Some(vec![n]), "an eventual commit is visible when it returns");
     }
     commit(db, |batch| {
         batch.put("k", "durable");
     });
-    assert_eq!(
-        dump(db).len(),
-        11,
-        "an immediate commit keeps the eventual ones before it"
-    );
+    assert_eq!(dump(db).len(), 11, "an immediate commit keeps the eventual ones before it");
 }

@@ -91,9 +91,7 @@ fn scan(snapshot: &dyn Snapshot, range: KeyRange, direction: Direction) -> Vec<R
         Ok(rows) => rows,
         Err(error) => panic!("a scan of a healthy database failed: {error:?}"),
     };
-    rows.into_iter()
-        .map(|(key, value)| (key.into(), value.into()))
-        .collect()
+    rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
 }
 
 /// All rows, checked to be the same in both directions.
@@ -109,8 +107,5 @@ fn dump(db: &dyn Database) -> Vec<Row> {
 
 /// Rows of text, for comparison with what [`dump`] gives.
 fn rows(expected: &[(&str, &str)]) -> Vec<Row> {
-    expected
-        .iter()
-        .map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()))
-        .collect()
+    expected.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use syncline_storage::{
-    Batch, CommitError, Database, Direction, Durability, KeyRange, Op, Snapshot,
-};
+use syncline_storage::{Batch, CommitError, Database, Direction, Durability, KeyRange, Op, Snapshot};
 
 use super::{dump, get, scan, snapshot};
 use crate::seed::{Rng, for_each_seed};
@@ -40,19 +38,14 @@ pub(super) fn check<D: Database>(fresh: &impl Fn() -> D, reopen: Option<&dyn Fn(
         for (snapshot, model) in &kept {
             compare(&**snapshot, model, &mut rng);
         }
-        assert!(
-            dump(&db).into_iter().eq(model),
-            "after all steps the database differs from the model"
-        );
+        assert!(dump(&db).into_iter().eq(model), "after all steps the database differs from the model");
     });
 }
 
 /// Short keys of few different bytes, so that they meet; now and then a long one.
 fn key(rng: &mut Rng) -> Vec<u8> {
     const BYTES: [u8; 5] = [0x00, 0x01, 0x61, 0xfe, 0xff];
-    let mut key: Vec<u8> = (0..=rng.index(3))
-        .map(|_| BYTES[rng.index(BYTES.len())])
-        .collect();
+    let mut key: Vec<u8> = (0..=rng.index(3)).map(|_| BYTES[rng.index(BYTES.len())]).collect();
     if rng.chance(1, 20) {
         key.resize(key.len() + 300, 0x61);
     }
@@ -70,11 +63,7 @@ fn value(rng: &mut Rng) -> Vec<u8> {
 }
 
 fn range(rng: &mut Rng) -> KeyRange {
-    let range = if rng.chance(1, 2) {
-        KeyRange::prefix(&key(rng))
-    } else {
-        KeyRange::all()
-    };
+    let range = if rng.chance(1, 2) { KeyRange::prefix(&key(rng)) } else { KeyRange::all() };
     let range = match rng.below(3) {
         0 => range.starting_at(key(rng)),
         1 => range.after(key(rng)),
@@ -155,24 +144,12 @@ fn apply(batch: &Batch, model: &mut Model) -> Option<Vec<u8>> {
 fn compare(snapshot: &dyn Snapshot, model: &Model, rng: &mut Rng) {
     for _ in 0..4 {
         let key = key(rng);
-        assert!(
-            get(snapshot, &key).as_ref() == model.get(&key),
-            "get of {key:?}"
-        );
+        assert!(get(snapshot, &key).as_ref() == model.get(&key), "get of {key:?}");
         let range = range(rng);
         let rows = || model.iter().filter(|(key, _)| range.contains(key));
         let found = scan(snapshot, range.clone(), Direction::Forward);
-        assert!(
-            found.iter().map(|(key, value)| (key, value)).eq(rows()),
-            "forward scan of {range:?}"
-        );
+        assert!(found.iter().map(|(key, value)| (key, value)).eq(rows()), "forward scan of {range:?}");
         let found = scan(snapshot, range.clone(), Direction::Reverse);
-        assert!(
-            found
-                .iter()
-                .map(|(key, value)| (key, value))
-                .eq(rows().rev()),
-            "reverse scan of {range:?}"
-        );
+        assert!(found.iter().map(|(key, value)| (key, value)).eq(rows().rev()), "reverse scan of {range:?}");
     }
 }

@@ -50,30 +50,14 @@ fn absent_and_equal(db: &dyn Database) {
     ];
     for (key, fill) in fails {
         assert_fails_on(&try_commit(db, fill), key.as_bytes());
-        assert_eq!(
-            dump(db),
-            before,
-            "a failed precondition leaves everything as it was"
-        );
+        assert_eq!(dump(db), before, "a failed precondition leaves everything as it was");
     }
     commit(db, |batch| {
-        batch
-            .require_equals("a", "1")
-            .require_equals("empty", "")
-            .require_absent("b")
-            .put("a", "2");
+        batch.require_equals("a", "1").require_equals("empty", "").require_absent("b").put("a", "2");
     });
-    assert_eq!(
-        dump(db),
-        rows(&[("a", "2"), ("empty", "")]),
-        "a batch whose preconditions hold is applied"
-    );
+    assert_eq!(dump(db), rows(&[("a", "2"), ("empty", "")]), "a batch whose preconditions hold is applied");
     let second = try_commit(db, |batch| {
-        batch
-            .require_equals("a", "2")
-            .require_absent("empty")
-            .require_absent("a")
-            .put("x", "");
+        batch.require_equals("a", "2").require_absent("empty").require_absent("a").put("x", "");
     });
     assert_fails_on(&second, b"empty");
 }
@@ -83,11 +67,7 @@ fn are_about_the_state_before(db: &dyn Database) {
         batch.put("a", "1").require_absent("a");
     });
     commit(db, |batch| {
-        batch
-            .delete("a")
-            .put("b", "1")
-            .require_equals("a", "1")
-            .require_absent("b");
+        batch.delete("a").put("b", "1").require_equals("a", "1").require_absent("b");
     });
     assert_eq!(
         dump(db),
@@ -137,13 +117,6 @@ fn within_several_batches(db: &dyn Database) {
             "a batch sees the batches before it that succeeded, and only those: {results:?}"
         );
     }
-    assert!(
-        results.get(4).is_some_and(Result::is_err),
-        "a batch over the limits fails alone: {results:?}"
-    );
-    assert_eq!(
-        dump(db),
-        rows(&[("a", "2"), ("n", "3"), ("z", "5")]),
-        "each of several batches is all or nothing"
-    );
+    assert!(results.get(4).is_some_and(Result::is_err), "a batch over the limits fails alone: {results:?}");
+    assert_eq!(dump(db), rows(&[("a", "2"), ("n", "3"), ("z", "5")]), "each of several batches is all or nothing");
 }

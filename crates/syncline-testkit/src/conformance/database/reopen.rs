@@ -8,17 +8,10 @@ pub(super) fn check<D: Database>(fresh: &impl Fn() -> D, reopen: &impl Fn(D) -> 
     let db = reopen(fresh());
     assert_eq!(dump(&db), [], "an empty database stays empty");
     commit(&db, |batch| {
-        batch
-            .put("a", "1")
-            .put("b", "2")
-            .put("long", vec![7; 100_000]);
+        batch.put("a", "1").put("b", "2").put("long", vec![7; 100_000]);
     });
     let db = reopen(db);
-    assert_eq!(
-        dump(&db).len(),
-        3,
-        "what was committed is there after reopening"
-    );
+    assert_eq!(dump(&db).len(), 3, "what was committed is there after reopening");
     commit(&db, |batch| {
         batch.delete("long").put("b", "3");
     });
@@ -27,10 +20,7 @@ pub(super) fn check<D: Database>(fresh: &impl Fn() -> D, reopen: &impl Fn(D) -> 
     let result = db.commit(eventual, Durability::Eventual);
     assert!(result.is_ok(), "an eventual commit failed: {result:?}");
     let barrier = db.commit(Batch::new(), Durability::Immediate);
-    assert!(
-        barrier.is_ok(),
-        "an empty batch is a barrier and succeeds: {barrier:?}"
-    );
+    assert!(barrier.is_ok(), "an empty batch is a barrier and succeeds: {barrier:?}");
     let db = reopen(db);
     assert_eq!(
         dump(&db),
@@ -41,9 +31,5 @@ pub(super) fn check<D: Database>(fresh: &impl Fn() -> D, reopen: &impl Fn(D) -> 
         batch.delete_range(KeyRange::all());
     });
     let db = reopen(db);
-    assert_eq!(
-        dump(&db),
-        [],
-        "what was deleted is not there after reopening"
-    );
+    assert_eq!(dump(&db), [], "what was deleted is not there after reopening");
 }

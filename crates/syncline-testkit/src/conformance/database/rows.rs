@@ -1,8 +1,6 @@
 //! Single rows, scans and limits.
 
-use syncline_storage::{
-    Batch, CommitError, Database, Direction, Durability, KeyRange, StorageErrorKind,
-};
+use syncline_storage::{Batch, CommitError, Database, Direction, Durability, KeyRange, StorageErrorKind};
 
 use super::{commit, dump, get, rows, scan, snapshot, try_commit};
 
@@ -24,27 +22,15 @@ fn single_rows(db: &dyn Database) {
         batch.put("b", "1").put("a", "2");
     });
     let found = snapshot(db);
-    assert_eq!(
-        get(&*found, b"a"),
-        Some(b"2".to_vec()),
-        "what was put is there"
-    );
-    assert_eq!(
-        get(&*found, b"b"),
-        Some(b"1".to_vec()),
-        "what was put is there"
-    );
+    assert_eq!(get(&*found, b"a"), Some(b"2".to_vec()), "what was put is there");
+    assert_eq!(get(&*found, b"b"), Some(b"1".to_vec()), "what was put is there");
     for absent in [&b""[..], b"c", b"aa", b"a\0", b"\0", b"\xff"] {
         assert_eq!(get(&*found, absent), None, "what was not put is not there");
     }
     commit(db, |batch| {
         batch.put("a", "3").delete("b").delete("never there");
     });
-    assert_eq!(
-        dump(db),
-        rows(&[("a", "3")]),
-        "a put replaces, a delete removes"
-    );
+    assert_eq!(dump(db), rows(&[("a", "3")]), "a put replaces, a delete removes");
     commit(db, |batch| {
         batch.delete("a");
     });
@@ -56,16 +42,8 @@ fn empty_keys_and_values(db: &dyn Database) {
         batch.put("empty", "").put("\0", "zero");
     });
     let found = snapshot(db);
-    assert_eq!(
-        get(&*found, b"empty"),
-        Some(Vec::new()),
-        "an empty value is a value"
-    );
-    assert_eq!(
-        get(&*found, b"\0"),
-        Some(b"zero".to_vec()),
-        "a zero byte is a key"
-    );
+    assert_eq!(get(&*found, b"empty"), Some(Vec::new()), "an empty value is a value");
+    assert_eq!(get(&*found, b"\0"), Some(b"zero".to_vec()), "a zero byte is a key");
     let fills: [fn(&mut Batch); 4] = [
         |batch| {
             batch.put("x", "").put("", "y");
@@ -83,11 +61,7 @@ fn empty_keys_and_values(db: &dyn Database) {
     for fill in fills {
         let refused = try_commit(db, fill);
         assert_kind(&refused, StorageErrorKind::EmptyKey);
-        assert_eq!(
-            dump(db),
-            rows(&[("\0", "zero"), ("empty", "")]),
-            "a batch with an empty key changes nothing"
-        );
+        assert_eq!(dump(db), rows(&[("\0", "zero"), ("empty", "")]), "a batch with an empty key changes nothing");
     }
 }
 
@@ -101,28 +75,15 @@ fn long_values(db: &dyn Database) {
     commit(db, |batch| {
         batch.put("long", second.clone());
     });
-    assert!(
-        get(&*before, b"long") == Some(first),
-        "a long value is stored whole"
-    );
+    assert!(get(&*before, b"long") == Some(first), "a long value is stored whole");
     let found = snapshot(db);
-    assert!(
-        get(&*found, b"long") == Some(second.clone()),
-        "a long value is replaced whole"
-    );
+    assert!(get(&*found, b"long") == Some(second.clone()), "a long value is replaced whole");
     let all = scan(&*found, KeyRange::all(), Direction::Reverse);
-    assert!(
-        all.get(1).is_some_and(|(_, value)| *value == second),
-        "a scan gives long values"
-    );
+    assert!(all.get(1).is_some_and(|(_, value)| *value == second), "a scan gives long values");
     commit(db, |batch| {
         batch.delete("long");
     });
-    assert_eq!(
-        dump(db),
-        rows(&[("a", "1"), ("z", "2")]),
-        "a long value is removed"
-    );
+    assert_eq!(dump(db), rows(&[("a", "1"), ("z", "2")]), "a long value is removed");
 }
 
 fn limits(db: &dyn Database) {
@@ -132,18 +93,10 @@ fn limits(db: &dyn Database) {
         batch.put(longest.clone(), "longest key");
     });
     let found = snapshot(db);
-    assert_eq!(
-        get(&*found, &longest),
-        Some(b"longest key".to_vec()),
-        "a key of max_key_len bytes can be stored"
-    );
+    assert_eq!(get(&*found, &longest), Some(b"longest key".to_vec()), "a key of max_key_len bytes can be stored");
     let mut over = longest.clone();
     over.push(7);
-    assert_eq!(
-        get(&*found, &over),
-        None,
-        "a key that is too long is not there"
-    );
+    assert_eq!(get(&*found, &over), None, "a key that is too long is not there");
     let refused = try_commit(db, |batch| {
         batch.put("x", "").put(over, "");
     });
@@ -154,9 +107,7 @@ fn limits(db: &dyn Database) {
             batch.put("largest", vec![1; limits.max_value_len]);
         });
         let refused = try_commit(db, |batch| {
-            batch
-                .put("x", "")
-                .put("larger", vec![1; limits.max_value_len + 1]);
+            batch.put("x", "").put("larger", vec![1; limits.max_value_len + 1]);
         });
         assert_kind(&refused, StorageErrorKind::TooLarge);
         commit(db, |batch| {
@@ -176,20 +127,8 @@ fn assert_kind(result: &Result<(), CommitError>, kind: StorageErrorKind) {
 }
 
 /// Keys next to each other in all the ways that an engine may get wrong.
-const KEYS: [&[u8]; 12] = [
-    b"\0",
-    b"\0\0",
-    b"\0\xff",
-    b"\x01",
-    b"a",
-    b"a\0",
-    b"ab",
-    b"b",
-    b"\x7f",
-    b"\x80",
-    b"\xff",
-    b"\xff\xff",
-];
+const KEYS: [&[u8]; 12] =
+    [b"\0", b"\0\0", b"\0\xff", b"\x01", b"a", b"a\0", b"ab", b"b", b"\x7f", b"\x80", b"\xff", b"\xff\xff"];
 
 fn put_keys(db: &dyn Database) {
     commit(db, |batch| {
@@ -202,10 +141,7 @@ fn put_keys(db: &dyn Database) {
 fn order_is_by_unsigned_bytes(db: &dyn Database) {
     put_keys(db);
     let found: Vec<Vec<u8>> = dump(db).into_iter().map(|(key, _)| key).collect();
-    assert_eq!(
-        found, KEYS,
-        "keys are ordered as unsigned bytes, a prefix first"
-    );
+    assert_eq!(found, KEYS, "keys are ordered as unsigned bytes, a prefix first");
 }
 
 fn bounds(db: &dyn Database) {
@@ -227,41 +163,20 @@ fn bounds(db: &dyn Database) {
     for range in ranges {
         let mut expected: Vec<&[u8]> = KEYS.into_iter().filter(|key| range.contains(key)).collect();
         let forward = scan(&*found, range.clone(), Direction::Forward);
-        assert!(
-            forward.iter().map(|(key, _)| key).eq(expected.iter()),
-            "forward scan of {range:?}: {forward:?}"
-        );
+        assert!(forward.iter().map(|(key, _)| key).eq(expected.iter()), "forward scan of {range:?}: {forward:?}");
         expected.reverse();
         let reverse = scan(&*found, range.clone(), Direction::Reverse);
-        assert!(
-            reverse.iter().map(|(key, _)| key).eq(expected.iter()),
-            "reverse scan of {range:?}: {reverse:?}"
-        );
+        assert!(reverse.iter().map(|(key, _)| key).eq(expected.iter()), "reverse scan of {range:?}: {reverse:?}");
     }
 }
 
 fn prefixes(db: &dyn Database) {
     put_keys(db);
     let found = snapshot(db);
-    for prefix in [
-        &b""[..],
-        b"\0",
-        b"a",
-        b"ab",
-        b"abc",
-        b"\xff",
-        b"\xff\xff",
-        b"\xff\xff\xff",
-    ] {
-        let expected: Vec<&[u8]> = KEYS
-            .into_iter()
-            .filter(|key| key.starts_with(prefix))
-            .collect();
+    for prefix in [&b""[..], b"\0", b"a", b"ab", b"abc", b"\xff", b"\xff\xff", b"\xff\xff\xff"] {
+        let expected: Vec<&[u8]> = KEYS.into_iter().filter(|key| key.starts_with(prefix)).collect();
         let rows = scan(&*found, KeyRange::prefix(prefix), Direction::Forward);
-        assert!(
-            rows.iter().map(|(key, _)| key).eq(expected.iter()),
-            "scan of the prefix {prefix:?}: {rows:?}"
-        );
+        assert!(rows.iter().map(|(key, _)| key).eq(expected.iter()), "scan of the prefix {prefix:?}: {rows:?}");
     }
 }
 
@@ -280,10 +195,7 @@ fn many_rows(db: &dyn Database) {
     }
     let keys: Vec<Vec<u8>> = dump(db).into_iter().map(|(key, _)| key).collect();
     assert!(
-        keys.iter().eq((0..COUNT)
-            .map(|n| n.to_be_bytes().to_vec())
-            .collect::<Vec<_>>()
-            .iter()),
+        keys.iter().eq((0..COUNT).map(|n| n.to_be_bytes().to_vec()).collect::<Vec<_>>().iter()),
         "all of {COUNT} rows are there in order"
     );
     commit(db, |batch| {
@@ -308,8 +220,5 @@ fn scans_that_are_dropped(db: &dyn Database) {
     }
     drop(found);
     let barrier = db.commit(Batch::new(), Durability::Immediate);
-    assert!(
-        barrier.is_ok(),
-        "an empty batch is a barrier and succeeds: {barrier:?}"
-    );
+    assert!(barrier.is_ok(), "an empty batch is a barrier and succeeds: {barrier:?}");
 }

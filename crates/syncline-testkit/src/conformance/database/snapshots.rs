@@ -41,13 +41,8 @@ fn a_scan_is_not_disturbed(db: &dyn Database) {
         };
         let mut seen = 0;
         for (at, row) in rows.enumerate() {
-            let Ok((key, value)) = row else {
-                panic!("a scan failed beside a commit: {row:?}")
-            };
-            assert!(
-                value == "old" && key.len() == 1,
-                "a scan shows a later commit"
-            );
+            let Ok((key, value)) = row else { panic!("a scan failed beside a commit: {row:?}") };
+            assert!(value == "old" && key.len() == 1, "a scan shows a later commit");
             if at % 20 == 0 {
                 commit(db, |batch| {
                     batch.delete_range(KeyRange::all()).put(vec![1, 1], "new");
@@ -66,9 +61,5 @@ fn outlive_the_handle<D: Database>(db: D) {
     let before = snapshot(&db);
     drop(db);
     let found = scan(&*before, KeyRange::all(), Direction::Forward);
-    assert_eq!(
-        found,
-        super::rows(&[("a", "1")]),
-        "a snapshot owns what it needs and may outlive the handle"
-    );
+    assert_eq!(found, super::rows(&[("a", "1")]), "a snapshot owns what it needs and may outlive the handle");
 }

@@ -21,9 +21,7 @@ pub(super) fn check<D: Database>(fresh: &impl Fn() -> D) {
 fn batches_are_seen_whole(db: &dyn Database) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| scope.spawn(move || write_whole_batches(db, writer)))
-            .collect();
+        let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || write_whole_batches(db, writer))).collect();
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
@@ -32,10 +30,7 @@ fn batches_are_seen_whole(db: &dyn Database) {
                 read_whole_batches(db);
             });
         }
-        let finished: Vec<_> = writers
-            .into_iter()
-            .map(thread::ScopedJoinHandle::join)
-            .collect();
+        let finished: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         // Set before a failure is passed on, or the readers would never end.
         done.store(true, Ordering::Relaxed);
         for result in finished {
@@ -44,11 +39,7 @@ fn batches_are_seen_whole(db: &dyn Database) {
             }
         }
     });
-    assert_eq!(
-        dump(db).len(),
-        usize::from(WRITERS) * 3,
-        "all commits of all threads are there"
-    );
+    assert_eq!(dump(db).len(), usize::from(WRITERS) * 3, "all commits of all threads are there");
 }
 
 fn keys(writer: u8) -> [Vec<u8>; 3] {
@@ -107,10 +98,7 @@ fn one_of_two_wins(db: &dyn Database) {
 
 fn raise_counter(db: &dyn Database) -> bool {
     let old = get(&*snapshot(db), b"counter");
-    let number = old
-        .as_deref()
-        .and_then(|bytes| bytes.try_into().ok())
-        .map_or(0, u64::from_be_bytes);
+    let number = old.as_deref().and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
     let mut batch = Batch::new();
     match old {
         None => batch.require_absent("counter"),
