@@ -7,6 +7,7 @@ use std::fmt::{self, Debug};
 
 use crate::author::Pen;
 use crate::image::Topic;
+use crate::io::End;
 use crate::original::{V03, V04};
 use crate::ours::{Ours, OursOnDatabase};
 use crate::peer::{Contestant, Event, Failure, Role};
@@ -44,7 +45,7 @@ struct Row {
     name: &'static str,
     initiate: Option<Topic>,
     input: Vec<u8>,
-    closed: bool,
+    end: End,
     /// Absent where the original panics.
     theirs: Option<Seen>,
     ours: Seen,
@@ -54,7 +55,7 @@ impl Row {
     /// A row in which both do the same.
     fn both(name: &'static str, input: Vec<u8>, ends: Ends, events: Vec<Event>, sent: Vec<u8>) -> Self {
         let seen = Seen { ends, events, sent };
-        Self { name, initiate: None, input, closed: false, theirs: Some(seen.clone()), ours: seen }
+        Self { name, initiate: None, input, end: End::Silence, theirs: Some(seen.clone()), ours: seen }
     }
 
     /// Ours ends otherwise, after the same events and with no more sent.
@@ -79,7 +80,7 @@ impl Row {
     }
 
     fn closed(mut self) -> Self {
-        self.closed = true;
+        self.end = End::Closed;
         self
     }
 
@@ -91,7 +92,7 @@ impl Row {
     fn play<C: Contestant>(&self) -> Seen {
         let role = self.initiate.as_ref().map_or(Role::Accept, Role::Initiate);
         let mut play = Play::new(role, store(0, &operations(3)), self.input.clone());
-        play.closed = self.closed;
+        play.end = self.end;
         let (outcome, sent) = play.run::<C>();
         let Some(outcome) = outcome else { return Seen { ends: Ends::Waits, events: Vec::new(), sent } };
         let ends = match outcome.result {
@@ -167,7 +168,8 @@ fn ends_of_stream() -> Vec<Row> {
         Row::both("silence inside a frame", up_to_date[..20].to_vec(), Waits, vec![], vec![]),
         initiator("initiator, immediate end", Vec::new(), Well, vec![handshake()], up_to_date.clone())
             .closed()
-            .ours(Unexpected),
+            .ours(Unexpected)
+            .our_events(vec![]),
         initiator("initiator, end after Done", done(), Well, vec![handshake()], up_to_date.clone())
             .closed()
             .ours(Unexpected),
@@ -237,7 +239,8 @@ fn order() -> Vec<Row> {
             Unexpected,
             vec![handshake()],
             up_to_date.clone(),
-        ),
+        )
+        .our_events(vec![]),
         initiator(
             "initiator, Have of another topic",
             raw(&[&done(), &other_topic]),

@@ -1,6 +1,7 @@
 //! What goes over the wire, byte for byte, in the sessions that the original's own tests describe.
 
 use crate::image::{Image, Scope, Stored};
+use crate::io::End;
 use crate::original::{V03, V04};
 use crate::ours::{Ours, OursOnDatabase};
 use crate::peer::{Contestant, Event, Role};
@@ -44,8 +45,8 @@ fn plays<C: Contestant>(mut play: Play<'_>, output: &[u8], received: &[Stored]) 
     let mut events = vec![Event::Handshake(topic().0)];
     events.extend(received.iter().map(|stored| Event::Data(stored.header.clone(), stored.body.clone())));
     for chunk in [1, 2, 3, 7, 64, 1400, usize::MAX] {
-        for closed in [false, true] {
-            (play.chunk, play.closed) = (chunk, closed);
+        for end in [End::Silence, End::Closed] {
+            (play.chunk, play.end) = (chunk, end);
             let (outcome, sent) = play.run::<C>();
             let outcome = outcome.expect("the session ends by itself");
             assert_eq!(outcome.result, Ok(()), "{}, chunks of {chunk}", C::NAME);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use futures::{AsyncRead, AsyncWrite};
@@ -54,13 +55,24 @@ impl Stream {
         Self { reader: Box::new(reader.compat()), writer: Box::new(writer.compat_write()) }
     }
 
-    /// An end for a peer that gets exactly `input`, then the stream's end if `closed`, else nothing more. What the peer
-    /// writes is kept in the tap.
-    pub(crate) fn scripted(input: &[u8], chunk: usize, closed: bool) -> (Self, Tap) {
-        let tap = Tap::default();
-        let script = Script { input: input.to_vec(), at: 0, chunk, closed };
+    /// An end for a peer that gets exactly `input`, then what `end` says. What the peer writes is kept in the tap, which
+    /// fails after `takes` bytes.
+    pub(crate) fn scripted(input: &[u8], chunk: usize, end: End, takes: usize) -> (Self, Tap) {
+        let tap = Tap { written: Arc::default(), takes };
+        let script = Script { input: input.to_vec(), at: 0, chunk, end };
         (Self { reader: Box::new(script), writer: Box::new(tap.clone()) }, tap)
     }
+}
+
+/// What comes after the last byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Nothing, for ever.
+    Silence,
+    /// The end of the stream.
+    Closed,
+    /// An error.
+    Failed(io::ErrorKind),
 }
 
 /// Reads and writes at most `chunk` bytes at a time.
@@ -99,15 +111,17 @@ struct Script {
     input: Vec<u8>,
     at: usize,
     chunk: usize,
-    closed: bool,
+    end: End,
 }
 
 impl AsyncRead for Script {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let rest = &self.input[self.at..];
-        if rest.is_empty() && !self.closed {
+        match self.end {
             // Nothing will ever come: nobody needs to be woken.
-            return Poll::Pending;
+            End::Silence if rest.is_empty() => return Poll::Pending,
+            End::Failed(kind) if rest.is_empty() => return Poll::Ready(Err(kind.into())),
+            _ => {}
         }
         let len = rest.len().min(buf.len()).min(self.chunk);
         buf[..len].copy_from_slice(&rest[..len]);
@@ -116,20 +130,28 @@ impl AsyncRead for Script {
     }
 }
 
-/// Keeps what was written.
-#[derive(Clone, Default)]
-pub(crate) struct Tap(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+/// Keeps what was written, and fails when it has enough.
+#[derive(Clone)]
+pub(crate) struct Tap {
+    written: Arc<Mutex<Vec<u8>>>,
+    takes: usize,
+}
 
 impl Tap {
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.lock().expect("no writer panicked").clone()
+        self.written.lock().expect("no writer panicked").clone()
     }
 }
 
 impl AsyncWrite for Tap {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.lock().expect("no writer panicked").extend_from_slice(buf);
-        Poll::Ready(Ok(buf.len()))
+        let mut written = self.written.lock().expect("no writer panicked");
+        let len = buf.len().min(self.takes - written.len());
+        if len == 0 && !buf.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        written.extend_from_slice(&buf[..len]);
+        Poll::Ready(Ok(len))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

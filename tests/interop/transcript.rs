@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::author::{Draft, Pen};
 use crate::image::{Author, Image, LogKey, Scope, Stored, Topic};
-use crate::io::Stream;
+use crate::io::{End, Stream};
 use crate::peer::{Contestant, Encoding, Given, Outcome, Peer, Receive, Role};
 use crate::wire::{Message, heights};
 
@@ -78,8 +78,10 @@ pub(crate) struct Play<'a> {
     pub(crate) encoding: Encoding,
     pub(crate) role: Role<'a>,
     pub(crate) input: Vec<u8>,
-    /// Whether the stream ends after the input.
-    pub(crate) closed: bool,
+    /// What follows the input.
+    pub(crate) end: End,
+    /// How many bytes the peer takes before it is gone.
+    pub(crate) takes: usize,
     /// How many bytes come at a time.
     pub(crate) chunk: usize,
 }
@@ -88,7 +90,7 @@ impl<'a> Play<'a> {
     /// A side with this store, for which everything is in place at once and nothing follows.
     pub(crate) fn new(role: Role<'a>, image: Image<u64>, input: Vec<u8>) -> Self {
         let encoding = Encoding::Integers;
-        Self { image, scope: scope(), encoding, role, input, closed: false, chunk: usize::MAX }
+        Self { image, scope: scope(), encoding, role, input, end: End::Silence, takes: usize::MAX, chunk: usize::MAX }
     }
 
     /// Plays it: the outcome, if the session ended, and all that was sent.
@@ -104,7 +106,7 @@ impl<'a> Play<'a> {
                 receive: Receive::Forward,
             };
             let mut peer = C::Peer::<u64>::new(given).await;
-            let (mut stream, sent) = Stream::scripted(&self.input, self.chunk, self.closed);
+            let (mut stream, sent) = Stream::scripted(&self.input, self.chunk, self.end, self.takes);
             // The clock is virtual and moves only when nothing else can: this asks whether the session waits for ever.
             let session = peer.session(self.role, &mut stream);
             let outcome = tokio::time::timeout(Duration::from_secs(1), session).await;

@@ -133,5 +133,9 @@ pub(crate) fn log(scale: Scale, progress: &dyn Fn(&str)) -> Vec<Figure> {
         ours.push(growth_in_own_process(Who::Ours, scale.operations));
     }
     figures.push(Figure::new(figure::SESSION_RSS, &ours, &theirs, None));
+    assert!(
+        figures.iter().map(|figure| figure.name).eq(figure::LOG.map(|definition| definition.name)),
+        "a figure is missing"
+    );
     figures
 }

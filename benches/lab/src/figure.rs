@@ -34,8 +34,12 @@ pub(crate) const TO_P2PANDA_CPU: Definition = definition(
     Some(4.0),
     "the same, sent by ours to a p2panda receiver, against p2panda on both sides",
 );
-pub(crate) const INGEST_CPU: Definition =
-    definition("log.v1.ingest.cpu", "s", Some(4.0), "the same operations verified and stored in memory by the receiver");
+pub(crate) const INGEST_CPU: Definition = definition(
+    "log.v1.ingest.cpu",
+    "s",
+    Some(4.0),
+    "the same operations verified and stored in memory by the receiver",
+);
 pub(crate) const LARGE_CPU: Definition =
     definition("log.v1.large.cpu", "s", Some(80.0), "1 log of 20 operations with bodies of 1 MB, forwarded");
 pub(crate) const NOOP_CPU: Definition =

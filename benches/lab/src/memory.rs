@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::compare::Scale;
 use crate::dataset::Dataset;
-use crate::ours::Ours;
 use crate::original::Original;
+use crate::ours::Ours;
 use crate::session::{Contestant, Receive, measure};
 
 /// Whose session is measured.

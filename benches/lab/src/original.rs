@@ -80,6 +80,17 @@ impl Node for OriginalNode {
             application.await.expect("the application does not panic")
         })
     }
+
+    fn stored(&self) -> Tally {
+        let mut tally = Tally::default();
+        for (author, log) in self.map.0.iter().flat_map(|(author, logs)| logs.iter().map(move |log| (author, log))) {
+            let Ok(operations) = futures::executor::block_on(self.store.get_raw_log(author, log, None));
+            for (header, body) in operations.unwrap_or_default() {
+                tally.add(&header, body.as_deref());
+            }
+        }
+        tally
+    }
 }
 
 /// Takes what the session hands over; with a store, as p2panda-stream does it.
@@ -108,7 +119,8 @@ async fn ingest(store: &mut Store, header_bytes: Vec<u8>, payload: Option<Vec<u8
     assert!(!known, "nothing is sent twice");
     if header.seq_num > 0 {
         let Ok(latest) = store.latest_operation(&header.public_key, &log).await;
-        validate_prunable_backlink(latest.map(|(latest, _)| latest).as_ref(), &header, false).expect("a valid backlink");
+        validate_prunable_backlink(latest.map(|(latest, _)| latest).as_ref(), &header, false)
+            .expect("a valid backlink");
     }
     let Ok(inserted) = store.insert_operation(hash, &header, body.as_ref(), &header_bytes, &log).await;
     assert!(inserted, "nothing is sent twice");

@@ -21,8 +21,8 @@ use crate::{SyncError, TopicQuery};
 ///
 /// - Return `Ok(())` only when the protocol itself says that both sides are done. A stream that ends earlier is
 ///   [`SyncError::UnexpectedBehaviour`], never success: a truncated session must not look like a complete one.
-/// - Do not wait for the end of the stream: the streams are borrowed, and the peer may use them for something else
-///   afterwards. Do not close them either.
+/// - Do not wait for the end of the stream: the streams are borrowed, and the peer need not close them. Do not close them
+///   either.
 /// - Flush `tx` before waiting for an answer. Read and write concurrently where both sides may have much to send, else
 ///   two peers with full buffers wait for each other for ever.
 /// - `app_tx` exerts backpressure. Stop reading from the peer while it is not ready; never drop an item.
@@ -35,6 +35,8 @@ use crate::{SyncError, TopicQuery};
 /// # What a caller may rely on, and what not
 ///
 /// - The streams need no message boundaries, and may deliver any number of bytes at a time.
+/// - A protocol may read past its last byte. A stream that is used for something else afterwards needs a boundary of its
+///   own, for example one stream per session.
 /// - The protocol authenticates nobody. Who the peer is, and that nobody else reads along, is the transport's part.
 /// - Without a [`Session`](crate::session::Session) around it a protocol need not have any deadline: a peer that falls
 ///   silent then blocks the session until the future is dropped.

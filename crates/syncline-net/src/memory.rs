@@ -153,8 +153,12 @@ impl Listener for MemoryEndpoint {
     }
 
     fn stop(&self) {
-        self.stopped.cancel();
-        lock(&self.shared.endpoints).remove(&self.id);
+        let mut endpoints = lock(&self.shared.endpoints);
+        // Once only: afterwards the key may be another endpoint's.
+        if !self.stopped.is_cancelled() {
+            self.stopped.cancel();
+            endpoints.remove(&self.id);
+        }
     }
 
     async fn close(&self) {

@@ -168,8 +168,12 @@ impl AsyncRead for PipeReader {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        // `VecDeque` reads at most what it holds and cannot fail.
-        let count = io::Read::read(&mut state.buffer, &mut buffer[..len])?;
+        let count = len.min(state.buffer.len());
+        let (first, second) = state.buffer.as_slices();
+        let from_first = first.len().min(count);
+        buffer[..from_first].copy_from_slice(&first[..from_first]);
+        buffer[from_first..count].copy_from_slice(&second[..count - from_first]);
+        state.buffer.drain(..count);
         let waker = state.writer.take();
         drop(state);
         wake(waker);

@@ -5,4 +5,5 @@ pub mod crash;
 #[cfg(feature = "redb")]
 pub mod disk;
 pub mod generate;
+pub mod net;
 pub mod seed;

@@ -166,11 +166,15 @@ mod tests {
     }
 
     /// A waker that asks for the time, and holds a sleep that goes with it.
-    struct Nosy(ManualClock, Mutex<Option<BoxFuture<'static, ()>>>);
+    struct Nosy {
+        clock: ManualClock,
+        // Only to be dropped. In a mutex, since wakers are shared between threads and sleeps are not.
+        _sleep: Mutex<BoxFuture<'static, ()>>,
+    }
 
     impl std::task::Wake for Nosy {
         fn wake(self: Arc<Self>) {
-            self.0.now();
+            self.clock.now();
         }
     }
 
@@ -182,7 +186,7 @@ mod tests {
         assert!(inner.as_mut().now_or_never().is_none());
         for _ in 0..2 {
             // The second registration drops the first waker, and the sleep with it.
-            let nosy = Arc::new(Nosy(clock.clone(), Mutex::new(Some(inner))));
+            let nosy = Arc::new(Nosy { clock: clock.clone(), _sleep: Mutex::new(inner) });
             let waker = std::task::Waker::from(nosy);
             assert!(outer.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
             drop(waker);

@@ -30,7 +30,7 @@ pub enum FailureCause {
     /// The session moved more than its budget.
     #[error("the session exceeded its budget of {0}")]
     Budget(Budget),
-    /// Somebody used the [`CancelHandle`].
+    /// Somebody used the [`CancelHandle`](super::CancelHandle).
     #[error("the session was cancelled")]
     Cancelled,
 }

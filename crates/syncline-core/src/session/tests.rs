@@ -33,11 +33,11 @@ enum Step {
 struct Steps(Vec<Step>);
 
 impl Steps {
-    async fn run<'a>(
+    async fn run(
         &self,
-        mut tx: Box<&'a mut (dyn AsyncWrite + Send + Unpin)>,
-        mut rx: Box<&'a mut (dyn AsyncRead + Send + Unpin)>,
-        mut app_tx: Box<&'a mut (dyn Sink<FromSync<Topic>, Error = SyncError> + Send + Unpin)>,
+        tx: &mut (dyn AsyncWrite + Send + Unpin),
+        rx: &mut (dyn AsyncRead + Send + Unpin),
+        app_tx: &mut (dyn Sink<FromSync<Topic>, Error = SyncError> + Send + Unpin),
     ) -> Result<(), SyncError> {
         for step in &self.0 {
             match *step {
@@ -53,7 +53,7 @@ impl Steps {
                     report_items_sent(1);
                 }
                 Step::Read(len) => {
-                    rx.read(&mut vec![0; len]).await?;
+                    let _count = rx.read(&mut vec![0; len]).await?;
                 }
                 Step::Fail => return Err(SyncError::InvalidEncoding("garbage".into())),
                 Step::Spin => {
@@ -88,7 +88,7 @@ impl<'a> SyncProtocol<'a, Topic> for Steps {
         app_tx: Box<&'a mut (dyn Sink<FromSync<Topic>, Error = SyncError> + Send + Unpin)>,
     ) -> Result<(), SyncError> {
         assert_eq!(topic_query, Topic(1));
-        self.run(tx, rx, app_tx).await
+        self.run(*tx, *rx, *app_tx).await
     }
 
     async fn accept(
@@ -97,7 +97,7 @@ impl<'a> SyncProtocol<'a, Topic> for Steps {
         rx: Box<&'a mut (dyn AsyncRead + Send + Unpin)>,
         app_tx: Box<&'a mut (dyn Sink<FromSync<Topic>, Error = SyncError> + Send + Unpin)>,
     ) -> Result<(), SyncError> {
-        self.run(tx, rx, app_tx).await
+        self.run(*tx, *rx, *app_tx).await
     }
 }
 

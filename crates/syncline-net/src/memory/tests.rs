@@ -51,9 +51,9 @@ fn nobody_is_dialled_by_another_name() {
 
 #[test]
 fn closing_or_cutting_ends_streams_on_both_sides() {
-    block_on(async {
-        for cut in [false, true] {
-            let (network, _a, to_b, _b, from_a) = connected();
+    for cut in [false, true] {
+        let (network, _a, to_b, _b, from_a) = connected();
+        block_on(async {
             let mut here = to_b.open().await.unwrap();
             let mut there = from_a.accept().await.unwrap();
             assert!(to_b.error().is_none() && from_a.closed().now_or_never().is_none());
@@ -65,8 +65,8 @@ fn closing_or_cutting_ends_streams_on_both_sides() {
                 assert_eq!(cut, matches!(connection.error(), Some(TransportError::Lost { .. })));
                 assert!(connection.open().await.is_err() && connection.accept().await.is_err());
             }
-        }
-    });
+        });
+    }
 }
 
 #[test]

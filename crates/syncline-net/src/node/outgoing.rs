@@ -132,18 +132,18 @@ where
         drop(app_tx);
         debug!(success = result.is_ok(), "session ended");
         let ends_in_order = ended_by_protocol(&result);
-        let closing = async {
-            if ends_in_order {
-                closing::finish(&mut stream, shared.limits.close_timeout).await;
+        if ends_in_order {
+            tokio::select! {
+                () = closing::finish(&mut stream, shared.limits.close_timeout) => {}
+                () = shared.abort.cancelled() => {}
             }
-            let _ = outcome.send(result);
-            if ends_in_order {
-                closing::linger(stream, shared.limits.close_timeout).await;
+        }
+        let _ = outcome.send(result);
+        if ends_in_order {
+            tokio::select! {
+                () = closing::linger(stream, shared.limits.close_timeout) => {}
+                () = shared.abort.cancelled() => {}
             }
-        };
-        tokio::select! {
-            () = closing => {}
-            () = shared.abort.cancelled() => {}
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod config;
 mod connection;
+mod runtime;
 mod spki;
 mod tls;
 
@@ -24,15 +25,17 @@ use quinn::{ClientConfig, ConnectionError, Endpoint, EndpointConfig, ServerConfi
 use futures::future::select_ok;
 use syncline_crypto::SigningKey;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::transport::{Connection, Connector, Incoming, Listener};
 use crate::{ConnectError, PeerAddr, PeerAddrError, PeerId, TransportError};
 
 pub use config::QuicConfig;
 use connection::{CODE, ConnectionOrKey, handshake, is_refusal};
+use runtime::TrackedRuntime;
 use tls::TlsIdentity;
 
-/// How long [`close`](Listener::close) waits for peers to learn that this side is gone.
+/// How long [`close`](Listener::close) waits for connections to end.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
 
 /// The addresses of a host name that are tried, all at the same time.
@@ -62,6 +65,8 @@ pub struct QuicEndpoint {
     /// Gone once it was closed: what drives the socket ends when the last handle does.
     endpoint: Mutex<Option<Endpoint>>,
     stopped: CancellationToken,
+    /// What drives the socket and the connections.
+    tasks: TaskTracker,
     dialling: Arc<TransportConfig>,
     unvalidated: Arc<AtomicUsize>,
     unvalidated_max: usize,
@@ -84,7 +89,8 @@ impl QuicEndpoint {
         server.transport_config(config.transport(config.streams_max)).max_incoming(config.backlog);
 
         let socket = std::net::UdpSocket::bind(addr)?;
-        let runtime = Arc::new(quinn::TokioRuntime);
+        let tasks = TaskTracker::new();
+        let runtime = Arc::new(TrackedRuntime { tasks: tasks.clone() });
         let endpoint = Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime)?;
         Ok(Arc::new(Self {
             id: key.public_key(),
@@ -92,6 +98,7 @@ impl QuicEndpoint {
             identity,
             endpoint: Mutex::new(Some(endpoint)),
             stopped: CancellationToken::new(),
+            tasks,
             // Who accepted a connection opens no streams on it.
             dialling: config.transport(0),
             unvalidated: Arc::default(),
@@ -235,10 +242,14 @@ impl Listener for QuicEndpoint {
 
     async fn close(&self) {
         self.stopped.cancel();
-        let Some(endpoint) = self.slot().take() else { return };
-        endpoint.close(CODE, b"");
-        // A peer that is gone does not answer: it need not.
-        let _ = tokio::time::timeout(CLOSE_WAIT, endpoint.wait_idle()).await;
+        let endpoint = self.slot().take();
+        if let Some(endpoint) = endpoint {
+            endpoint.close(CODE, b"");
+        }
+        // A connection that was closed answers stray packets for a moment before its task ends (RFC 9000, 10.2); the
+        // socket is closed by the last task.
+        self.tasks.close();
+        let _ = tokio::time::timeout(CLOSE_WAIT, self.tasks.wait()).await;
     }
 }
 

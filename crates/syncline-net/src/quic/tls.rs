@@ -30,8 +30,8 @@ pub(super) type Allow = Arc<dyn Fn(&PeerId) -> Access + Send + Sync>;
 /// How this node proves its key.
 #[derive(Clone, Debug)]
 pub(super) struct TlsIdentity {
-    certified: Arc<CertifiedKey>,
-    provider: Arc<CryptoProvider>,
+    pub(super) certified: Arc<CertifiedKey>,
+    pub(super) provider: Arc<CryptoProvider>,
 }
 
 impl TlsIdentity {
@@ -129,9 +129,9 @@ fn no_tls12<T>() -> Result<T, Error> {
 
 /// The dialling side's rule: the one key that was dialled.
 #[derive(Debug)]
-struct ThisPeer {
-    expected: PeerId,
-    found: Arc<OnceLock<PeerId>>,
+pub(super) struct ThisPeer {
+    pub(super) expected: PeerId,
+    pub(super) found: Arc<OnceLock<PeerId>>,
 }
 
 impl ServerCertVerifier for ThisPeer {

@@ -44,8 +44,6 @@ pub(crate) enum Mood {
     Panics,
     /// Waits until it is told to go on.
     Waits(Arc<Notify>),
-    /// Fails as if the peer had been wrong.
-    Fails,
 }
 
 /// Both sides send all their items to each other, and a byte that says that they have got all.
@@ -80,11 +78,10 @@ impl Exchange {
                 notify.notified().await;
                 Ok(())
             }
-            Mood::Fails => Err(SyncError::UnexpectedBehaviour("on purpose".into())),
         }
     }
 
-    async fn exchange(&self, mut tx: Tx<'_>, mut rx: Rx<'_>, mut app_tx: App<'_>) -> Result<(), SyncError> {
+    async fn exchange(&self, tx: Tx<'_>, rx: Rx<'_>, mut app_tx: App<'_>) -> Result<(), SyncError> {
         let (tx, rx) = (&mut **tx, &mut **rx);
         let send = async {
             for item in &self.items {
@@ -126,7 +123,7 @@ impl<'a> SyncProtocol<'a, Room> for Exchange {
         self.name
     }
 
-    async fn initiate(self: Arc<Self>, room: Room, tx: Tx<'a>, rx: Rx<'a>, app_tx: App<'a>) -> Result<(), SyncError> {
+    async fn initiate(self: Arc<Self>, room: Room, mut tx: Tx<'a>, mut rx: Rx<'a>, mut app_tx: App<'a>) -> Result<(), SyncError> {
         tx.write_all(&room.0.to_be_bytes()).await?;
         tx.flush().await?;
         let mut known = [0];
@@ -139,7 +136,7 @@ impl<'a> SyncProtocol<'a, Room> for Exchange {
         self.exchange(tx, rx, app_tx).await
     }
 
-    async fn accept(self: Arc<Self>, tx: Tx<'a>, rx: Rx<'a>, app_tx: App<'a>) -> Result<(), SyncError> {
+    async fn accept(self: Arc<Self>, mut tx: Tx<'a>, mut rx: Rx<'a>, mut app_tx: App<'a>) -> Result<(), SyncError> {
         let mut room = [0; 8];
         rx.read_exact(&mut room).await?;
         let room = Room(u64::from_be_bytes(room));

@@ -115,6 +115,7 @@ impl Inner {
 
     fn insert(&mut self, key: Bytes, value: Bytes) -> (bool, Option<Split>) {
         let at = self.child_of(&key);
+        // There is one child more than separators, and `child_of` counts separators.
         let (new, split) = Arc::make_mut(&mut self.children[at]).insert(key, value);
         let Some(split) = split else {
             return (new, None);
@@ -135,15 +136,22 @@ impl Inner {
 
     fn remove(&mut self, key: &[u8]) {
         let at = self.child_of(key);
+        // As in `insert`: there is a child at this place.
         Arc::make_mut(&mut self.children[at]).remove(key);
         let width = self.children[at].width();
+        if width == 0 {
+            // The span goes to the neighbour. Without one this node is empty too, and goes in its turn.
+            self.children.remove(at);
+            if !self.separators.is_empty() {
+                self.separators.remove(at.saturating_sub(1));
+            }
+            return;
+        }
         if width >= SPARSE || self.children.len() == 1 {
             return;
         }
-        let left = at.saturating_sub(1).min(self.children.len() - 2);
-        let together = self.children[left].width() + self.children[left + 1].width();
-        // An empty child always goes: its neighbour cannot be over the capacity.
-        if together <= JOINED || width == 0 {
+        let left = at.saturating_sub(1);
+        if self.children[left].width() + self.children[left + 1].width() <= JOINED {
             let separator = self.separators.remove(left);
             let right = self.children.remove(left + 1);
             Arc::make_mut(&mut self.children[left]).join(separator, right);
@@ -173,12 +181,16 @@ pub(super) fn grow(root: &mut Arc<Node>, split: Split) {
     *root = Arc::new(Node::Inner(Inner { separators: vec![split.separator], children: vec![left, split.right] }));
 }
 
-/// Drops roots that have a single child.
+/// Drops roots that have a single child or none.
 pub(super) fn shrink(root: &mut Arc<Node>) {
-    while let Node::Inner(inner) = &**root
-        && let [only] = &inner.children[..]
-    {
-        let only = Arc::clone(only);
-        *root = only;
+    while let Node::Inner(inner) = &**root {
+        match &inner.children[..] {
+            [] => *root = Arc::default(),
+            [only] => {
+                let only = Arc::clone(only);
+                *root = only;
+            }
+            _ => return,
+        }
     }
 }

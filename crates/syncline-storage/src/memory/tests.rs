@@ -68,7 +68,7 @@ fn same(tree: &Tree, model: &BTreeMap<Bytes, Bytes>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn behaves_as_a_btree_map(steps in proptest::collection::vec(step(), 1..80), probe: u16) {

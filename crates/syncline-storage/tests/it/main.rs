@@ -9,6 +9,7 @@ mod group;
 mod limits;
 #[cfg(feature = "redb")]
 mod redb;
+mod spec;
 mod trace;
 
 use syncline_storage::{Batch, Database};

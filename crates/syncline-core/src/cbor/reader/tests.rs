@@ -50,6 +50,9 @@ fn the_kind_of_each_item_is_told() {
     }
 }
 
+/// A method's name, and whether it worked.
+type Method = (&'static str, fn(&mut Reader<'_>) -> bool);
+
 /// Every method on every kind of item, whole and cut: none moves the reader when it fails.
 #[test]
 fn a_reader_stays_where_it_is_after_an_error() {
@@ -71,7 +74,7 @@ fn a_reader_stays_where_it_is_after_an_error() {
         &[0x1c],
         &[0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
     ];
-    let methods: [(&str, fn(&mut Reader<'_>) -> bool); 8] = [
+    let methods: [Method; 8] = [
         ("unsigned", |reader| reader.unsigned().is_ok()),
         ("bool", |reader| reader.bool().is_ok()),
         ("bytes", |reader| reader.bytes().is_ok()),

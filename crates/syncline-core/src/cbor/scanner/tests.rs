@@ -329,9 +329,8 @@ fn the_work_is_linear_in_the_bytes_however_they_are_cut() {
     let integers = |count: usize| [head(major::ARRAY, count as u64, 0), [0x18, 0xff].repeat(count)].concat();
     let strings = |count: usize| [head(major::ARRAY, count as u64, 0), [0x41, 0xff].repeat(count)].concat();
     let bytes = |count: usize| [head(major::BYTES, 2 * count as u64, 0), vec![0; 2 * count]].concat();
-    let kinds: [(&str, &dyn Fn(usize) -> Vec<u8>); 3] =
-        [("integers", &integers), ("strings", &strings), ("bytes", &bytes)];
-    for (name, make) in kinds {
+    for (name, make) in [("integers", &integers as &dyn Fn(usize) -> Vec<u8>), ("strings", &strings), ("bytes", &bytes)]
+    {
         for chunk in [1_400, 65_536] {
             for mebibytes in [2, 4, 8] {
                 let frame = make(mebibytes << 19);

@@ -13,7 +13,7 @@ use std::future::Future;
 
 use futures::executor::block_on;
 use syncline_crypto::PublicKey;
-use syncline_log::store::{Appended, CursorStore, NewOperation, StoreError, StoredOperation, stream};
+use syncline_log::store::{Appended, CursorStore, NewOperation, Page, StoreError, StoredOperation};
 use syncline_log::{EncodedOperation, Link, LogStore, Operation, SeqNum, SeqRange};
 
 use crate::generate::{Author, LogExtensions, Step, encoded, signing_key};
@@ -110,8 +110,26 @@ fn append_new<S: LogStore<u64>>(store: &S, log_id: u64, operations: &[Operation<
 
 /// All operations of a log.
 fn read_all<S: LogStore<u64>>(store: &S, author: PublicKey, log_id: u64) -> Vec<StoredOperation> {
-    use futures::TryStreamExt as _;
-    ok(stream(store, author, log_id, SeqRange::ALL, 1 << 16).try_collect())
+    read_pages(store, author, log_id, 1 << 16).into_iter().flat_map(|page| page.operations).collect()
+}
+
+/// The pages of a log. They must go on, or a broken store would keep the suite busy for ever.
+#[track_caller]
+fn read_pages<S: LogStore<u64>>(store: &S, author: PublicKey, log_id: u64, bytes_max: usize) -> Vec<Page> {
+    let mut pages = Vec::new();
+    let mut range = SeqRange::ALL;
+    loop {
+        let page = ok(store.read(author, log_id, range, bytes_max));
+        let numbers: Vec<SeqNum> = page.operations.iter().map(|row| row.seq_num).collect();
+        assert!(numbers.iter().all(|number| range.contains(*number)), "a page has operations of its range only");
+        assert!(numbers.is_sorted_by(|a, b| a < b), "a page is in order");
+        let next = page.next;
+        pages.push(page);
+        let Some(next) = next else { return pages };
+        let goes_on = numbers.last().is_some_and(|last| *last < next) && next <= range.to;
+        assert!(goes_on, "a page that is not the last has an operation, and the next one begins behind it");
+        range.from = next;
+    }
 }
 
 /// Insists that a log holds exactly these operations.

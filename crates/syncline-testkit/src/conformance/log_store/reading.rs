@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use syncline_log::store::{Located, LogSummary, StoredOperation};
+use futures::{StreamExt as _, TryStreamExt as _};
+use syncline_log::store::{Located, LogSummary, StoredOperation, stream};
 use syncline_log::{LogStore, SeqNum, SeqRange};
 
-use super::{all_encoded, append_new, author, ok, seq, stored, write};
+use super::{all_encoded, append_new, author, ok, read_pages, seq, stored, write};
 
 pub(super) fn check<S: LogStore<u64>>(fresh: &impl Fn() -> S) {
     pages_hold_what_fits(&fresh());
@@ -22,21 +23,20 @@ fn pages_hold_what_fits<S: LogStore<u64>>(store: &S) {
     let expected: Vec<StoredOperation> = all_encoded(&written).iter().map(stored).collect();
     let total: usize = expected.iter().map(StoredOperation::byte_len).sum();
     for bytes_max in (0..total + 2).step_by(7).chain([total - 1, total, usize::MAX]) {
-        let mut range = Some(SeqRange::ALL);
-        let mut found = Vec::new();
-        while let Some(here) = range {
-            let page = ok(store.read(author.public_key(), 0, here, bytes_max));
+        let pages = read_pages(store, author.public_key(), 0, bytes_max);
+        for page in &pages {
             let bytes: usize = page.operations.iter().map(StoredOperation::byte_len).sum();
-            assert!(!page.operations.is_empty(), "a page has one operation at least, if there is one");
             assert!(bytes <= bytes_max || page.operations.len() == 1, "a page of more than one keeps to its limit");
             if let Some(next) = page.next {
                 let next_len = expected.iter().find(|row| row.seq_num == next).map_or(0, StoredOperation::byte_len);
                 assert!(bytes + next_len > bytes_max, "a page holds as many operations as fit");
             }
-            found.extend(page.operations);
-            range = page.next.map(|next| SeqRange::new(next, here.to));
         }
+        let found: Vec<_> = pages.into_iter().flat_map(|page| page.operations).collect();
         assert_eq!(found, expected, "pages of {bytes_max} bytes give all operations once, in order");
+        let streamed = stream(store, author.public_key(), 0, SeqRange::ALL, bytes_max);
+        let streamed: Vec<_> = ok(streamed.take(written.len() + 1).try_collect());
+        assert_eq!(streamed, expected, "a stream in pages of {bytes_max} bytes");
     }
 }
 
