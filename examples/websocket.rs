@@ -280,7 +280,10 @@ mod tests {
     }
 
     /// Two ends over a pipe that holds less than one message.
-    async fn pair() -> (WebSocketBytes<WebSocketStream<tokio::io::DuplexStream>>, WebSocketBytes<WebSocketStream<tokio::io::DuplexStream>>) {
+    async fn pair() -> (
+        WebSocketBytes<WebSocketStream<tokio::io::DuplexStream>>,
+        WebSocketBytes<WebSocketStream<tokio::io::DuplexStream>>,
+    ) {
         use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
         let (a, b) = tokio::io::duplex(1024);
         let a = WebSocketStream::from_raw_socket(a, WsRole::Client, Some(config())).await;

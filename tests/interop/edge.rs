@@ -33,6 +33,19 @@ struct Seen {
     sent: Vec<u8>,
 }
 
+impl Seen {
+    /// The same, but for what nobody can rely on: how much a session that fails had sent by then, and what one that waits
+    /// has told the application so far.
+    fn is_like(&self, expected: &Self) -> bool {
+        let sent = match self.ends {
+            Ends::Well | Ends::Waits => self.sent == expected.sent,
+            Ends::Unexpected | Ends::Invalid | Ends::Critical => expected.sent.starts_with(&self.sent),
+        };
+        let events = self.ends == Ends::Waits || self.events == expected.events;
+        self.ends == expected.ends && sent && events
+    }
+}
+
 impl Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sent: String = self.sent.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -312,7 +325,10 @@ fn strange_heights() -> Vec<Row> {
             Invalid,
             vec![],
             vec![],
-        ),
+        )
+        .ours(Well)
+        .our_events(vec![handshake()])
+        .our_sent(nothing_new()),
     ]
 }
 
@@ -396,7 +412,9 @@ fn leniency() -> Vec<Row> {
             "value before type, in byte strings",
             &[&[0xa2], VALUE, &[0x82, 0x43, 1, 23, 255, 0xf6], TYPE, DATA, &d],
             &[],
-        ),
+        )
+        .ours(Well)
+        .our_events(vec![handshake(), three]),
         bad("Done with value []", &[&[0xa2], TYPE, DONE, VALUE, &[0x80]], &[]),
         bad("Done as array", &[&[0x81], DONE], &[]),
         bad("type as number", &[&[0xa1], TYPE, &[0x02]], &[]),
@@ -434,12 +452,9 @@ fn rows() -> Vec<Row> {
 fn differences<C: Contestant>(expected: impl Fn(&Row) -> Option<Seen>) -> Vec<String> {
     let mut differences = Vec::new();
     for row in rows() {
-        let Some(mut expected) = expected(&row) else { continue };
-        if expected.ends == Ends::Waits {
-            expected.events.clear();
-        }
+        let Some(expected) = expected(&row) else { continue };
         let seen = row.play::<C>();
-        if seen != expected {
+        if !seen.is_like(&expected) {
             differences.push(format!("{}, {}:\n  is     {seen:?}\n  not as {expected:?}", C::NAME, row.name));
         }
     }
@@ -448,17 +463,13 @@ fn differences<C: Contestant>(expected: impl Fn(&Row) -> Option<Seen>) -> Vec<St
 
 #[test]
 fn the_original_does_what_was_observed() {
-    let differences =
-        [differences::<V03>(|row| row.theirs.clone()), differences::<V04>(|row| row.theirs.clone())].concat();
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    let differences = [differences::<V03>(|row| row.theirs.clone()), differences::<V04>(|row| row.theirs.clone())];
+    assert!(differences.concat().is_empty(), "{}", differences.concat().join("\n"));
 }
 
 #[test]
 fn ours_does_what_is_right() {
-    let differences = [
-        differences::<Ours>(|row| Some(row.ours.clone())),
-        differences::<OursOnDatabase>(|row| Some(row.ours.clone())),
-    ]
-    .concat();
+    let ours = |row: &Row| Some(row.ours.clone());
+    let differences = [differences::<Ours>(ours), differences::<OursOnDatabase>(ours)].concat();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

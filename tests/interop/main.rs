@@ -14,6 +14,7 @@ mod io;
 mod original;
 mod ours;
 mod peer;
+mod peril;
 mod random;
 mod scenario;
 mod transcript;

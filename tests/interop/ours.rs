@@ -76,6 +76,12 @@ pub(crate) struct OurPeer<L, const DATABASE: bool> {
     receive: Receive,
 }
 
+impl<L: LogName, const DATABASE: bool> OurPeer<L, DATABASE> {
+    pub(crate) fn protocol(&self) -> LogSync<Topic, L, AnyLogStore<L>> {
+        LogSync::new(self.map.clone(), self.store.clone()).with_encoding(self.encoding)
+    }
+}
+
 impl<L: LogName, const DATABASE: bool> Peer<L> for OurPeer<L, DATABASE> {
     async fn new(given: Given<'_, L>) -> Self {
         let store = if DATABASE {
@@ -97,7 +103,7 @@ impl<L: LogName, const DATABASE: bool> Peer<L> for OurPeer<L, DATABASE> {
     }
 
     async fn session(&mut self, role: Role<'_>, stream: &mut Stream) -> Outcome {
-        let protocol = LogSync::new(self.map.clone(), self.store.clone()).with_encoding(self.encoding);
+        let protocol = self.protocol();
         match self.receive {
             Receive::Forward => {
                 let (app_tx, mut app_rx) = mpsc::channel(128);
@@ -150,7 +156,8 @@ impl<L: LogName, const DATABASE: bool> Peer<L> for OurPeer<L, DATABASE> {
     }
 }
 
-async fn run<'a, L: LogName>(
+/// Runs one side of a session.
+pub(crate) async fn run<'a, L: LogName>(
     protocol: LogSync<Topic, L, AnyLogStore<L>>,
     role: Role<'_>,
     stream: &'a mut Stream,

@@ -30,10 +30,19 @@ pub(crate) fn key() -> LogKey<u64> {
 
 /// Operations of one log, with "Hello, Sloth!" in each, at the times 0, 100, 200 and so on.
 pub(crate) fn operations(count: u64) -> Vec<Stored> {
-    let mut pen = pen();
+    write(pen(), count, b"Hello, Sloth!")
+}
+
+/// Operations of one log with bodies of `len` bytes, and their author.
+pub(crate) fn operations_of(secret: [u8; 32], count: u64, len: usize) -> (Author, Vec<Stored>) {
+    let pen = Pen::new(secret);
+    (pen.author(), write(pen, count, &vec![0xab; len]))
+}
+
+fn write(mut pen: Pen, count: u64, body: &[u8]) -> Vec<Stored> {
     let mut operation = |seq| {
-        let body = b"Hello, Sloth!".to_vec();
-        pen.write::<u64>(Draft { timestamp: seq * 100, body, previous: Vec::new(), extensions: None }).0
+        let draft = Draft { timestamp: seq * 100, body: body.to_vec(), previous: Vec::new(), extensions: None };
+        pen.write::<u64>(draft).0
     };
     (0..count).map(&mut operation).collect()
 }
@@ -95,8 +104,7 @@ impl<'a> Play<'a> {
 
     /// Plays it: the outcome, if the session ended, and all that was sent.
     pub(crate) fn run<C: Contestant>(&self) -> (Option<Outcome>, Vec<u8>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        runtime.expect("a runtime can be built").block_on(async {
+        paused(async {
             let topic = topic();
             let given = Given {
                 image: &self.image,
@@ -107,10 +115,16 @@ impl<'a> Play<'a> {
             };
             let mut peer = C::Peer::<u64>::new(given).await;
             let (mut stream, sent) = Stream::scripted(&self.input, self.chunk, self.end, self.takes);
-            // The clock is virtual and moves only when nothing else can: this asks whether the session waits for ever.
+            // This asks whether the session waits for ever.
             let session = peer.session(self.role, &mut stream);
             let outcome = tokio::time::timeout(Duration::from_secs(1), session).await;
             (outcome.ok(), sent.bytes())
         })
     }
+}
+
+/// Runs a future on one thread, with a clock that moves only when nothing else can.
+pub(crate) fn paused<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime can be built").block_on(future)
 }

@@ -19,7 +19,7 @@ pub use blocking::TokioBlocking;
 pub use error::{BuildError, ConnectError, SyncFailure, TransportError};
 pub use negotiation::{NameError, NegotiationError, ProtocolName, RefuseReason};
 pub use node::{
-    Access, AcceptedSession, AppReceiver, AppSink, DynProtocol, KeepInSync, Node, NodeBuilder, NodeLimits, PeerContext,
+    AcceptedSession, Access, AppReceiver, AppSink, DynProtocol, KeepInSync, Node, NodeBuilder, NodeLimits, PeerContext,
     RoundsStatus, Schedule, SessionHandler, SessionId, ShutdownReport, SyncHandle, app_channel,
 };
 pub use peer::{Identity, PeerAddr, PeerAddrError, PeerId};

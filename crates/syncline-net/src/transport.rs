@@ -117,9 +117,7 @@ pub struct Incoming {
 impl Incoming {
     /// A connection whose `handshake` runs when the node has room for it. The node gives it a deadline and drops it
     /// then.
-    pub fn new(
-        handshake: impl Future<Output = Result<Arc<dyn Connection>, ConnectError>> + Send + 'static,
-    ) -> Self {
+    pub fn new(handshake: impl Future<Output = Result<Arc<dyn Connection>, ConnectError>> + Send + 'static) -> Self {
         Self { handshake: Box::pin(handshake) }
     }
 

@@ -1,1 +1,64 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub use syncline_core::{FromSync, SyncError, SyncProtocol, TopicMap, TopicQuery};
+
+/// Clocks, CBOR framing, sessions, and protocols without I/O.
+#[doc(inline)]
+pub use syncline_core as core;
+
+/// Hashes, keys, signatures, signers.
+#[cfg(feature = "crypto")]
+#[cfg_attr(docsrs, doc(cfg(feature = "crypto")))]
+#[doc(inline)]
+pub use syncline_crypto as crypto;
+
+/// An ordered key-value database with atomic batches.
+#[cfg(feature = "storage")]
+#[cfg_attr(docsrs, doc(cfg(feature = "storage")))]
+#[doc(inline)]
+pub use syncline_storage as storage;
+
+/// Signed append-only logs, their stores and their sync.
+#[cfg(feature = "log")]
+#[cfg_attr(docsrs, doc(cfg(feature = "log")))]
+#[doc(inline)]
+pub use syncline_log as log;
+
+/// Transports, and the node that offers protocols to peers.
+#[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+#[doc(inline)]
+pub use syncline_net as net;
+
+/// How to write one's own topic map, store, database, transport or protocol.
+#[cfg(all(doc, not(doctest)))]
+#[allow(rustdoc::broken_intra_doc_links, reason = "pages that are also read as files")]
+pub mod guide {
+    #![doc = include_str!("../guide/README.md")]
+
+    /// Topics.
+    pub mod topic_map {
+        #![doc = include_str!("../guide/topic_map.md")]
+    }
+    /// Protocols.
+    pub mod protocol {
+        #![doc = include_str!("../guide/protocol.md")]
+    }
+    /// Log stores.
+    pub mod store {
+        #![doc = include_str!("../guide/store.md")]
+    }
+    /// Databases.
+    pub mod database {
+        #![doc = include_str!("../guide/database.md")]
+    }
+    /// Transports.
+    pub mod transport {
+        #![doc = include_str!("../guide/transport.md")]
+    }
+    /// A chat.
+    pub mod chat {
+        #![doc = include_str!("../guide/chat.md")]
+    }
+}

@@ -8,19 +8,21 @@ fn id(seed: u8) -> PeerId {
     SigningKey::from_bytes(&[seed; 32]).public_key()
 }
 
-fn connected() -> (MemoryNetwork, Arc<MemoryEndpoint>, Arc<dyn Connection>, Arc<MemoryEndpoint>, Arc<dyn Connection>) {
+type Side = (Arc<MemoryEndpoint>, Arc<dyn Connection>);
+
+fn connected() -> (MemoryNetwork, Side, Side) {
     let network = MemoryNetwork::default();
     let (a, b) = (network.endpoint(id(1)).unwrap(), network.endpoint(id(2)).unwrap());
     let (to_b, from_a) = block_on(async {
         let to_b = a.connect(b.addr()).await.unwrap();
         (to_b, b.accept().await.unwrap().establish().await.unwrap())
     });
-    (network, a, to_b, b, from_a)
+    (network, (a, to_b), (b, from_a))
 }
 
 #[test]
 fn each_side_knows_the_other_and_streams_carry_bytes() {
-    let (_network, _a, to_b, _b, from_a) = connected();
+    let (_network, (_a, to_b), (_b, from_a)) = connected();
     assert_eq!((to_b.remote(), from_a.remote()), (Identity::Key(id(2)), Identity::Key(id(1))));
     block_on(async {
         // Either side may open.
@@ -39,7 +41,7 @@ fn each_side_knows_the_other_and_streams_carry_bytes() {
 
 #[test]
 fn nobody_is_dialled_by_another_name() {
-    let (network, a, ..) = connected();
+    let (network, (a, _to_b), _b) = connected();
     block_on(async {
         assert!(matches!(network.endpoint(id(1)), Err(EndpointTaken { .. })));
         let missing = PeerAddr::new(id(9), "memory", 1).unwrap();
@@ -52,12 +54,16 @@ fn nobody_is_dialled_by_another_name() {
 #[test]
 fn closing_or_cutting_ends_streams_on_both_sides() {
     for cut in [false, true] {
-        let (network, _a, to_b, _b, from_a) = connected();
+        let (network, (_a, to_b), (_b, from_a)) = connected();
         block_on(async {
             let mut here = to_b.open().await.unwrap();
             let mut there = from_a.accept().await.unwrap();
             assert!(to_b.error().is_none() && from_a.closed().now_or_never().is_none());
-            if cut { network.cut_all() } else { from_a.close() }
+            if cut {
+                network.cut_all()
+            } else {
+                from_a.close()
+            }
             assert!(here.rx.read(&mut [0; 1]).await.is_err());
             assert!(there.tx.write(&[0; 1]).await.is_err());
             for connection in [&to_b, &from_a] {
@@ -71,7 +77,7 @@ fn closing_or_cutting_ends_streams_on_both_sides() {
 
 #[test]
 fn a_stopped_endpoint_takes_no_new_connection_and_keeps_the_old_ones() {
-    let (network, a, to_b, b, from_a) = connected();
+    let (network, (a, to_b), (b, from_a)) = connected();
     block_on(async {
         b.stop();
         assert!(matches!(b.accept().await, Err(TransportError::Closed)));

@@ -26,7 +26,7 @@ use crate::PeerAddr;
 
 pub use app::{AppReceiver, AppSink, SessionHandler, app_channel};
 pub use builder::NodeBuilder;
-pub use context::{Access, AcceptedSession, PeerContext, SessionId};
+pub use context::{AcceptedSession, Access, PeerContext, SessionId};
 pub use limits::NodeLimits;
 pub use outgoing::SyncHandle;
 pub use registry::DynProtocol;

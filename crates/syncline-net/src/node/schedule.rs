@@ -203,11 +203,7 @@ where
         }
     }
 
-    async fn round(
-        &mut self,
-        shared: &Arc<Shared>,
-        stop: &CancellationToken,
-    ) -> Result<SessionReport, SyncFailure> {
+    async fn round(&mut self, shared: &Arc<Shared>, stop: &CancellationToken) -> Result<SessionReport, SyncFailure> {
         let app_tx = catch_unwind(AssertUnwindSafe(|| (self.app)())).map_err(|_| SyncFailure::Panicked)?;
         let request = Request {
             peer: self.peer.clone(),

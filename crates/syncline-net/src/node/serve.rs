@@ -16,7 +16,7 @@ use super::quota::Place;
 use super::registry::Service;
 use super::shared::Shared;
 use super::usage::Usage;
-use super::{Access, AcceptedSession, PeerContext, closing};
+use super::{AcceptedSession, Access, PeerContext, closing};
 use crate::negotiation::{self, NegotiationError, ProtocolName, RefuseReason};
 use crate::transport::{BiStream, Connection, Incoming, Listener};
 use crate::{Identity, SyncFailure, TransportError};

@@ -94,7 +94,10 @@ fn a_cut_fails_both_ends_and_wakes_who_waits() {
         let both = join(read_a.read(&mut one), write_a.write(&four));
         let cut = async { cutter.cut() };
         let ((read, write), ()) = join(both, cut).await;
-        assert_eq!((kind(read), kind(write)), (Some(io::ErrorKind::ConnectionReset), Some(io::ErrorKind::ConnectionReset)));
+        assert_eq!(
+            (kind(read), kind(write)),
+            (Some(io::ErrorKind::ConnectionReset), Some(io::ErrorKind::ConnectionReset))
+        );
         assert_eq!(kind(b.read(&mut [0; 4]).await), Some(io::ErrorKind::ConnectionReset));
         assert!(cutter.is_connected());
         drop((read_a, write_a, b));

@@ -20,9 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::select_ok;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, ConnectionError, Endpoint, EndpointConfig, ServerConfig, TransportConfig};
-use futures::future::select_ok;
 use syncline_crypto::SigningKey;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -139,8 +139,7 @@ impl QuicEndpoint {
     /// The addresses of a host that this socket can send to.
     async fn resolve(&self, peer: &PeerAddr) -> Result<Vec<SocketAddr>, ConnectError> {
         let found = tokio::net::lookup_host((peer.host(), peer.port())).await.map_err(ConnectError::unreachable)?;
-        let found: Vec<_> =
-            found.filter(|addr| addr.is_ipv4() == self.local.is_ipv4()).take(ADDRESSES_MAX).collect();
+        let found: Vec<_> = found.filter(|addr| addr.is_ipv4() == self.local.is_ipv4()).take(ADDRESSES_MAX).collect();
         if found.is_empty() {
             return Err(ConnectError::unreachable(io::ErrorKind::AddrNotAvailable.into()));
         }

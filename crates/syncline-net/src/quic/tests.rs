@@ -81,7 +81,10 @@ async fn who_is_not_allowed_is_refused_in_the_handshake() {
 }
 
 /// Dials with a TLS configuration of its own.
-async fn dial_with(b: &QuicEndpoint, tls: rustls::ClientConfig) -> (Result<quinn::Connection, ConnectionError>, Established) {
+async fn dial_with(
+    b: &QuicEndpoint,
+    tls: rustls::ClientConfig,
+) -> (Result<quinn::Connection, ConnectionError>, Established) {
     let a = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     let dial = async {
@@ -98,7 +101,9 @@ fn this_peer(expected: PeerId) -> Arc<dyn ServerCertVerifier> {
     Arc::new(ThisPeer { expected, found: Arc::default() })
 }
 
-fn client(verifier: Arc<dyn ServerCertVerifier>) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
+fn client(
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
     rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()

@@ -30,7 +30,8 @@ fn offer(name: &str) -> Vec<u8> {
 /// Everything until the end or an error, which is what a reset looks like.
 async fn read_all(mut rx: BoxReader) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
-    let whole = tokio::time::timeout(FOREVER, rx.read_to_end(&mut bytes)).await.expect("the node never ended the stream");
+    let whole =
+        tokio::time::timeout(FOREVER, rx.read_to_end(&mut bytes)).await.expect("the node never ended the stream");
     (bytes, whole.is_ok())
 }
 
@@ -115,9 +116,11 @@ async fn malformed_offers_are_answered_or_dropped_and_cost_nothing() {
     assert_eq!(pair.inbox.started(), 0);
 }
 
+type Expected = fn(&NegotiationError) -> bool;
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_nonsense_or_nothing_fails_the_sync() {
-    let cases: [(&[u8], fn(&NegotiationError) -> bool); 5] = [
+    let cases: [(&[u8], Expected); 5] = [
         (b"", |err| matches!(err, NegotiationError::TimedOut { after } if after.as_secs() == 10)),
         (b"\x01", |err| matches!(err, NegotiationError::TimedOut { .. })),
         (b"HTTP/1.1 400", |err| matches!(err, NegotiationError::Version { version: b'H' })),

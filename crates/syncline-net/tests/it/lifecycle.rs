@@ -11,9 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::support::{
-    Exchange, FOREVER, Inbox, Mood, Pair, ROOM, Room, discard, id, items, memory_node, sync_items,
-};
+use crate::support::{Exchange, FOREVER, Inbox, Mood, Pair, ROOM, Room, discard, id, items, memory_node, sync_items};
 
 /// Waits until the runtime has no task, not even one of a transport.
 async fn until_no_task_is_left() {
@@ -120,17 +118,15 @@ async fn the_side_that_started_a_sync_shuts_down_in_the_same_way() {
     pair.inbox.until(|inbox| inbox.started() == 1).await;
     assert_eq!(pair.a.shutdown().await.sessions_cut_off(), 1);
     let failure = handle.finished().await.unwrap_err();
-    assert!(matches!(&failure, SyncFailure::Session(failure) if failure.cause == FailureCause::Cancelled), "{failure:?}");
+    assert!(
+        matches!(&failure, SyncFailure::Session(failure) if failure.cause == FailureCause::Cancelled),
+        "{failure:?}"
+    );
     // A stopped node starts nothing.
     let late = pair.a.sync(&pair.to_b, Exchange::new(vec![]), ROOM, discard());
     assert!(matches!(late.finished().await, Err(SyncFailure::ShutDown)));
-    let mut late = pair.a.keep_in_sync(
-        &pair.to_b,
-        Exchange::new(vec![]),
-        ROOM,
-        Schedule::new(Duration::from_secs(1), 1),
-        discard,
-    );
+    let mut late =
+        pair.a.keep_in_sync(&pair.to_b, Exchange::new(vec![]), ROOM, Schedule::new(Duration::from_secs(1), 1), discard);
     assert!(late.changed().await.is_none());
 }
 

@@ -138,8 +138,7 @@ async fn streams_per_connection() {
     let limits = NodeLimits::default().with_streams_per_connection_max(3);
     let (notify, protocol) = waiting();
     let pair = Pair::with(protocol, limits, |builder| builder);
-    let handles: Vec<_> =
-        (0..4).map(|_| pair.a.sync(&pair.to_b, Exchange::new(vec![]), ROOM, discard())).collect();
+    let handles: Vec<_> = (0..4).map(|_| pair.a.sync(&pair.to_b, Exchange::new(vec![]), ROOM, discard())).collect();
     settle().await;
     assert_eq!(pair.inbox.started(), 3, "the fourth waits");
     notify.notify_one();

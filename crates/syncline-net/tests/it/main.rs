@@ -1,5 +1,7 @@
 //! The public API against well-behaved, slow, broken and hostile peers.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod hostile;
 mod lifecycle;
 mod limits;

@@ -223,7 +223,10 @@ async fn a_connector_that_lies_about_the_peer_is_found_out() {
     );
     world.tricky.play(Trick::Silent(Identity::Anonymous));
     let failure = sync(&world).await.unwrap_err();
-    assert!(matches!(failure, SyncFailure::Connect(ConnectError::Unproven { expected }) if expected == id(2)), "{failure:?}");
+    assert!(
+        matches!(failure, SyncFailure::Connect(ConnectError::Unproven { expected }) if expected == id(2)),
+        "{failure:?}"
+    );
     sync(&world).await.unwrap();
 }
 

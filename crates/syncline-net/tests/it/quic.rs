@@ -38,7 +38,12 @@ fn dialler(seed: u8, config: QuicConfig) -> Node {
     Node::builder().endpoint(endpoint).limits(patient()).build().unwrap()
 }
 
-fn acceptor(addr: SocketAddr, config: QuicConfig, limits: NodeLimits, offered: Arc<Exchange>) -> (Node, PeerAddr, Arc<Inbox>) {
+fn acceptor(
+    addr: SocketAddr,
+    config: QuicConfig,
+    limits: NodeLimits,
+    offered: Arc<Exchange>,
+) -> (Node, PeerAddr, Arc<Inbox>) {
     let endpoint = QuicEndpoint::bind(&key(2), addr, config).unwrap();
     let addr = endpoint.peer_addr().unwrap();
     let inbox = Inbox::new();
@@ -304,7 +309,8 @@ async fn half_a_handshake_holds_up_nobody() {
     // A wire that passes the first flight and nothing after it: the dialler never hears an answer.
     let (near, far) = (UdpSocket::bind(loopback()).await.unwrap(), UdpSocket::bind(loopback()).await.unwrap());
     let half = dialler(9, QuicConfig::default());
-    let handle = half.sync(&PeerAddr::at(id(2), near.local_addr().unwrap()).unwrap(), Exchange::new(vec![]), ROOM, discard());
+    let handle =
+        half.sync(&PeerAddr::at(id(2), near.local_addr().unwrap()).unwrap(), Exchange::new(vec![]), ROOM, discard());
     let mut flight = vec![0; 65_536];
     let len = near.recv(&mut flight).await.unwrap();
     // Until it holds the only place: listener and connection.

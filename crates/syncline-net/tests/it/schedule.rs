@@ -42,7 +42,10 @@ async fn the_jitter_keeps_its_bounds_and_depends_on_the_seed() {
             delays.push(start.elapsed());
         }
         assert!(delays.iter().all(|delay| (29..=91).contains(&delay.as_secs())), "seed {seed}: {delays:?}");
-        assert!(delays.iter().max().unwrap().as_secs() - delays.iter().min().unwrap().as_secs() > 5, "seed {seed}: {delays:?}");
+        assert!(
+            delays.iter().max().unwrap().as_secs() - delays.iter().min().unwrap().as_secs() > 5,
+            "seed {seed}: {delays:?}"
+        );
         rounds.stop();
         all.push(delays);
     }

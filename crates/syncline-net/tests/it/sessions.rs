@@ -44,7 +44,10 @@ async fn data_goes_both_ways_over_tcp_to_anonymous_peers() {
         let (_, received) = sync_items(&a, &addr, Exchange::new(items(1, 200))).await.unwrap();
         assert_eq!(received, items(2, 300));
         let ended = inbox.until_ended(round).await;
-        assert!(ended.iter().all(|ended| ended.outcome.is_ok() && ended.session.peer().peer_id().is_none()), "{ended:?}");
+        assert!(
+            ended.iter().all(|ended| ended.outcome.is_ok() && ended.session.peer().peer_id().is_none()),
+            "{ended:?}"
+        );
     }
     b.shutdown().await;
     a.shutdown().await;
@@ -118,7 +121,8 @@ async fn refusals_say_why() {
 
 #[tokio::test]
 async fn an_access_rule_that_panics_denies() {
-    let pair = Pair::with(Exchange::new(vec![]), NodeLimits::default(), |builder| builder.access(|_| panic!("on purpose")));
+    let pair =
+        Pair::with(Exchange::new(vec![]), NodeLimits::default(), |builder| builder.access(|_| panic!("on purpose")));
     let failure = sync_items(&pair.a, &pair.to_b, Exchange::new(vec![])).await.unwrap_err();
     assert!(
         matches!(failure, SyncFailure::Negotiation(NegotiationError::Refused(RefuseReason::Forbidden))),
@@ -186,7 +190,10 @@ async fn a_sync_can_be_cancelled_wherever_it_stands() {
     }
     handle.cancel();
     let failure = handle.finished().await.unwrap_err();
-    assert!(matches!(&failure, SyncFailure::Session(failure) if failure.cause == FailureCause::Cancelled), "{failure:?}");
+    assert!(
+        matches!(&failure, SyncFailure::Session(failure) if failure.cause == FailureCause::Cancelled),
+        "{failure:?}"
+    );
     assert!(!failure.is_retryable());
 }
 

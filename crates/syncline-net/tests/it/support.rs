@@ -123,7 +123,13 @@ impl<'a> SyncProtocol<'a, Room> for Exchange {
         self.name
     }
 
-    async fn initiate(self: Arc<Self>, room: Room, mut tx: Tx<'a>, mut rx: Rx<'a>, mut app_tx: App<'a>) -> Result<(), SyncError> {
+    async fn initiate(
+        self: Arc<Self>,
+        room: Room,
+        mut tx: Tx<'a>,
+        mut rx: Rx<'a>,
+        mut app_tx: App<'a>,
+    ) -> Result<(), SyncError> {
         tx.write_all(&room.0.to_be_bytes()).await?;
         tx.flush().await?;
         let mut known = [0];
@@ -228,7 +234,10 @@ impl SessionHandler<Room> for InboxHandler {
     }
 
     fn ended(&self, session: &AcceptedSession, outcome: &Result<SessionReport, SyncFailure>) {
-        let outcome = outcome.as_ref().map(Clone::clone).map_err(|failure| format!("{failure:?}"));
+        let outcome = match outcome {
+            Ok(report) => Ok(report.clone()),
+            Err(failure) => Err(format!("{failure:?}")),
+        };
         self.inbox.sessions.lock().unwrap().push(Ended { session: session.clone(), outcome });
         self.inbox.changed.notify_waiters();
     }
