@@ -1,11 +1,13 @@
 //! Runs the workloads, ours and theirs in turns, and makes figures of them.
 
+use std::sync::Arc;
+
 use crate::dataset::Dataset;
 use crate::figure::{self, Definition, Figure};
 use crate::memory::{Who, growth_in_own_process};
 use crate::original::Original;
 use crate::ours::Ours;
-use crate::session::{Contestant, Receive, Run, measure};
+use crate::session::{Contestant, Node, Receive, Run, measure};
 use crate::{limit, ours};
 
 /// How much of everything, and how often.
@@ -26,106 +28,147 @@ impl Scale {
     pub(crate) const QUICK: Self = Self { runs: 3, operations: 5_000, large: 3, logs: 1_000 };
 }
 
-/// Who initiates and receives, and who accepts and sends.
-struct Pairing<'a> {
-    receiver: &'a dyn Contestant,
-    sender: &'a dyn Contestant,
+/// What is in the stores.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// One log of small operations.
+    Small,
+    /// One log of operations with 1 MB each.
+    Large,
+    /// Many logs of one author, with one operation each.
+    Logs,
+    /// Many authors, with one log of one operation each.
+    Authors,
+}
+
+impl Content {
+    fn dataset(self, scale: Scale) -> Dataset {
+        match self {
+            Self::Small => Dataset::new(1, 1, scale.operations, Scale::BODY),
+            Self::Large => Dataset::new(1, 1, scale.large, 1_000_000),
+            Self::Logs => Dataset::new(1, scale.logs, 1, Scale::BODY),
+            Self::Authors => Dataset::new(scale.logs, 1, 1, Scale::BODY),
+        }
+    }
+}
+
+/// Who initiates and receives, and who accepts and sends, for which figures.
+struct Pairing {
+    receiver: &'static dyn Contestant,
+    sender: &'static dyn Contestant,
     cpu: Definition,
     wire: Option<Definition>,
 }
 
-/// One dataset, and the sessions on it that are compared with the original's.
-struct Workload<'a> {
-    dataset: &'a Dataset,
+impl Pairing {
+    const fn ours(ours: &'static Ours, cpu: Definition, wire: Option<Definition>) -> Self {
+        Self { receiver: ours, sender: ours, cpu, wire }
+    }
+}
+
+/// Sessions over the same data that are compared with the original's.
+struct Workload {
+    what: &'static str,
+    content: Content,
     /// Whether both nodes hold everything from the start.
     equal: bool,
     receive: Receive,
     chunk: usize,
-    pairings: Vec<Pairing<'a>>,
+    pairings: Vec<Pairing>,
 }
 
-impl<'a> Workload<'a> {
-    fn forward(dataset: &'a Dataset, pairings: Vec<Pairing<'a>>) -> Self {
-        Self { dataset, equal: false, receive: Receive::Forward, chunk: usize::MAX, pairings }
+/// All workloads of log sync, in the order of their figures.
+fn workloads() -> [Workload; 5] {
+    let (bytes, ints) = (&Ours::DEFAULT, &Ours::INTEGERS);
+    let forward = |what, content, pairings| Workload {
+        what,
+        content,
+        equal: false,
+        receive: Receive::Forward,
+        chunk: usize::MAX,
+        pairings,
+    };
+    let equal = |what, content, chunk, cpu| Workload {
+        equal: true,
+        chunk,
+        ..forward(what, content, vec![Pairing::ours(bytes, cpu, None)])
+    };
+    [
+        forward(
+            "many small operations",
+            Content::Small,
+            vec![
+                Pairing::ours(ints, figure::INTS_CPU, Some(figure::INTS_WIRE)),
+                Pairing::ours(bytes, figure::FORWARD_CPU, Some(figure::FORWARD_WIRE)),
+                Pairing { receiver: &Original, sender: bytes, cpu: figure::TO_P2PANDA_CPU, wire: None },
+            ],
+        ),
+        Workload {
+            receive: Receive::Ingest,
+            ..forward(
+                "many small operations, verified and stored",
+                Content::Small,
+                vec![Pairing::ours(bytes, figure::INGEST_CPU, None)],
+            )
+        },
+        forward("large bodies", Content::Large, vec![Pairing::ours(bytes, figure::LARGE_CPU, None)]),
+        equal("equal stores, many logs", Content::Logs, usize::MAX, figure::NOOP_CPU),
+        equal("equal stores, many authors, in pieces", Content::Authors, 1400, figure::NOOP_CHUNKED_CPU),
+    ]
+}
+
+/// Who receives, and who sends.
+type Nodes = (Arc<dyn Node>, Arc<dyn Node>);
+
+impl Workload {
+    fn nodes(&self, dataset: &Dataset, receiver: &dyn Contestant, sender: &dyn Contestant) -> Nodes {
+        (receiver.node(dataset, self.equal), sender.node(dataset, true))
     }
 
     /// One session, checked to have done all of its work.
-    fn run(&self, receiver: &dyn Contestant, sender: &dyn Contestant) -> Run {
-        let (to, from) = (receiver.node(self.dataset, self.equal), sender.node(self.dataset, true));
-        let run = measure(to, from, self.receive, self.chunk);
-        let expected = if self.equal { (0, 0) } else { self.dataset.size() };
+    fn run(&self, dataset: &Dataset, (receiver, sender): Nodes) -> Run {
+        let run = measure(receiver, sender, self.receive, self.chunk);
+        let expected = if self.equal && self.receive == Receive::Forward { (0, 0) } else { dataset.size() };
         assert_eq!((run.received.operations, run.received.bytes), expected, "all operations arrived");
         run
     }
 
     /// All pairings and the original in turns, so that whatever else the machine does falls on all.
-    fn figures(&self, runs: usize, limit: impl Fn(&[Run]) -> f64) -> Vec<Figure> {
+    fn figures(&self, scale: Scale) -> Vec<Figure> {
+        let dataset = self.content.dataset(scale);
         let mut theirs = Vec::new();
         let mut ours: Vec<Vec<Run>> = self.pairings.iter().map(|_| Vec::new()).collect();
-        for _ in 0..runs {
-            theirs.push(self.run(&Original, &Original));
-            for (pairing, samples) in self.pairings.iter().zip(&mut ours) {
-                samples.push(self.run(pairing.receiver, pairing.sender));
+        for _ in 0..scale.runs {
+            theirs.push(self.run(&dataset, self.nodes(&dataset, &Original, &Original)));
+            for (pairing, runs) in self.pairings.iter().zip(&mut ours) {
+                runs.push(self.run(&dataset, self.nodes(&dataset, pairing.receiver, pairing.sender)));
             }
         }
         let cpu = |runs: &[Run]| runs.iter().map(|run| run.cpu.as_secs_f64()).collect::<Vec<_>>();
         let wire = |runs: &[Run]| runs.iter().map(|run| run.wire as f64).collect::<Vec<_>>();
         let mut figures = Vec::new();
-        for (pairing, samples) in self.pairings.iter().zip(&ours) {
-            figures.push(Figure::new(pairing.cpu, &cpu(samples), &cpu(&theirs), Some(limit(samples))));
+        for (pairing, runs) in self.pairings.iter().zip(&ours) {
+            let limit = match self.receive {
+                Receive::Forward => limit::copy(runs.first().map_or(0, |run| run.wire)),
+                Receive::Ingest => ours::verify_batch(&dataset),
+            };
+            figures.push(Figure::new(pairing.cpu, &cpu(runs), &cpu(&theirs), Some(limit)));
             if let Some(definition) = pairing.wire {
-                let (_, raw) = self.dataset.size();
-                figures.push(Figure::new(definition, &wire(samples), &wire(&theirs), Some(raw as f64)));
+                let (_, raw) = dataset.size();
+                figures.push(Figure::new(definition, &wire(runs), &wire(&theirs), Some(raw as f64)));
             }
         }
         figures
     }
 }
 
-/// Copying the bytes that went over the wire.
-fn copying(runs: &[Run]) -> f64 {
-    limit::copy(runs.first().map_or(0, |run| run.wire))
-}
-
 /// Every figure of log sync.
 pub(crate) fn log(scale: Scale, progress: &dyn Fn(&str)) -> Vec<Figure> {
-    let (bytes, ints) = (&Ours::DEFAULT, &Ours::INTEGERS);
     let mut figures = Vec::new();
-
-    progress("many small operations");
-    let small = Dataset::new(1, 1, scale.operations, Scale::BODY);
-    let pairings = vec![
-        Pairing { receiver: ints, sender: ints, cpu: figure::INTS_CPU, wire: Some(figure::INTS_WIRE) },
-        Pairing { receiver: bytes, sender: bytes, cpu: figure::FORWARD_CPU, wire: Some(figure::FORWARD_WIRE) },
-        Pairing { receiver: &Original, sender: bytes, cpu: figure::TO_P2PANDA_CPU, wire: None },
-    ];
-    figures.extend(Workload::forward(&small, pairings).figures(scale.runs, copying));
-
-    progress("the same, verified and stored");
-    let pairings = vec![Pairing { receiver: bytes, sender: bytes, cpu: figure::INGEST_CPU, wire: None }];
-    let ingest = Workload { receive: Receive::Ingest, ..Workload::forward(&small, pairings) };
-    figures.extend(ingest.figures(scale.runs, |_| ours::verify_batch(&small)));
-    drop(small);
-
-    progress("large bodies");
-    let large = Dataset::new(1, 1, scale.large, 1_000_000);
-    let pairings = vec![Pairing { receiver: bytes, sender: bytes, cpu: figure::LARGE_CPU, wire: None }];
-    figures.extend(Workload::forward(&large, pairings).figures(scale.runs, copying));
-    drop(large);
-
-    progress("equal stores, many logs");
-    let logs = Dataset::new(1, scale.logs, 1, Scale::BODY);
-    let pairings = vec![Pairing { receiver: bytes, sender: bytes, cpu: figure::NOOP_CPU, wire: None }];
-    let noop = Workload { equal: true, ..Workload::forward(&logs, pairings) };
-    figures.extend(noop.figures(scale.runs, copying));
-
-    progress("equal stores, many authors, in pieces");
-    let authors = Dataset::new(scale.logs, 1, 1, Scale::BODY);
-    let pairings = vec![Pairing { receiver: bytes, sender: bytes, cpu: figure::NOOP_CHUNKED_CPU, wire: None }];
-    let chunked = Workload { equal: true, chunk: 1400, ..Workload::forward(&authors, pairings) };
-    figures.extend(chunked.figures(scale.runs, copying));
-    drop(authors);
-
+    for workload in workloads() {
+        progress(workload.what);
+        figures.extend(workload.figures(scale));
+    }
     progress("memory");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..scale.runs {
@@ -133,9 +176,59 @@ pub(crate) fn log(scale: Scale, progress: &dyn Fn(&str)) -> Vec<Figure> {
         ours.push(growth_in_own_process(Who::Ours, scale.operations));
     }
     figures.push(Figure::new(figure::SESSION_RSS, &ours, &theirs, None));
-    assert!(
-        figures.iter().map(|figure| figure.name).eq(figure::LOG.map(|definition| definition.name)),
-        "a figure is missing"
-    );
+    let names = figure::LOG.map(|definition| definition.name);
+    assert!(figures.iter().map(|figure| figure.name).eq(names), "each figure is measured once, in order");
     figures
+}
+
+/// Runs the sessions of one figure, for a profiler to look at, and gives their CPU seconds. `None` if no figure of CPU
+/// time has this name.
+pub(crate) fn profile(name: &str, who: Who, times: usize) -> Option<Vec<f64>> {
+    for workload in workloads() {
+        let Some(pairing) = workload.pairings.iter().find(|pairing| pairing.cpu.name == name) else { continue };
+        let dataset = workload.content.dataset(Scale::FULL);
+        let (receiver, sender) = match who {
+            Who::Ours => (pairing.receiver, pairing.sender),
+            Who::Theirs => (&Original as _, &Original as _),
+        };
+        // Nodes that take nothing in can be used again, and then the profile shows the sessions and little else.
+        let mut nodes = workload.nodes(&dataset, receiver, sender);
+        let run = |_| {
+            if workload.receive == Receive::Ingest {
+                nodes.0 = receiver.node(&dataset, false);
+            }
+            workload.run(&dataset, nodes.clone()).cpu.as_secs_f64()
+        };
+        return Some((0..times).map(run).collect());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole comparison with a handful of everything: sessions succeed and every figure is there.
+    #[test]
+    fn every_workload_runs() {
+        let scale = Scale { runs: 1, operations: 50, large: 1, logs: 20 };
+        for workload in workloads() {
+            let figures = workload.figures(scale);
+            assert!(figures.iter().all(|figure| figure.ours > 0.0 && figure.theirs > 0.0), "{}", workload.what);
+        }
+    }
+
+    #[test]
+    fn byte_strings_take_half_of_the_originals_bytes() {
+        let [small, ..] = workloads();
+        let figures = small.figures(Scale { runs: 1, operations: 500, large: 1, logs: 1 });
+        let ratio = |name| figures.iter().find(|figure| figure.name == name).expect("the figure is there").ratio;
+        assert_eq!(ratio("log.v1.ints.wire"), 1.0);
+        assert!(ratio("log.v1.forward.wire") > 1.7);
+    }
+
+    #[test]
+    fn a_figure_that_does_not_exist_cannot_be_profiled() {
+        assert!(profile("log.v1.nothing.cpu", Who::Ours, 1).is_none());
+    }
 }

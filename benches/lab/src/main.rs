@@ -51,6 +51,14 @@ enum Command {
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks.md"), hide_default_value = true)]
         page: PathBuf,
     },
+    /// Runs the sessions of one figure of CPU time again and again, for a profiler to look at.
+    Profile {
+        /// The figure's name, such as log.v1.forward.cpu.
+        figure: String,
+        who: Who,
+        #[arg(long, default_value_t = 20)]
+        times: usize,
+    },
     /// One measurement of memory, in the process that does it.
     #[command(hide = true)]
     SessionMemory { who: Who, operations: u64 },
@@ -96,6 +104,16 @@ fn main() -> ExitCode {
                 }
             }
         }
+        Command::Profile { figure, who, times } => match compare::profile(&figure, who, times) {
+            Some(seconds) => {
+                seconds.iter().for_each(|seconds| println!("{seconds:.6}"));
+                ExitCode::SUCCESS
+            }
+            None => {
+                eprintln!("{figure} is no figure of CPU time");
+                ExitCode::FAILURE
+            }
+        },
         Command::SessionMemory { who, operations } => {
             println!("{}", memory::growth(who, operations));
             ExitCode::SUCCESS

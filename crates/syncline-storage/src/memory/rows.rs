@@ -76,6 +76,12 @@ impl<'a> Rows<'a> {
         self.leaf = rows.get(first..last).unwrap_or_default().iter();
     }
 
+    /// Whether no leaf behind the present one will be looked at.
+    #[cfg(test)]
+    pub(super) fn is_in_last_leaf(&self) -> bool {
+        self.path.is_empty()
+    }
+
     /// Goes to the next leaf; false if there is none.
     fn advance(&mut self) -> bool {
         while let Some((inner, at)) = self.path.pop() {

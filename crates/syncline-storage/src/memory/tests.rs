@@ -140,3 +140,17 @@ fn without_a_snapshot_nothing_is_copied() {
     assert_eq!(copied, 1);
     assert_eq!(snapshot.get(&key(5_000)), Some(&Bytes::from_static(b"x")));
 }
+
+#[test]
+fn a_scan_does_not_walk_on_behind_its_end() {
+    let mut tree = Tree::default();
+    for n in 0..10_000u16 {
+        tree.insert(key(n), Bytes::new());
+    }
+    let range = KeyRange::all().starting_at(key(5_000)).up_to(key(5_100));
+    for mut rows in [Rows::forward(tree.root(), &range), Rows::reverse(tree.root(), &range)] {
+        assert!(!rows.is_in_last_leaf());
+        assert_eq!(rows.by_ref().take(101).count(), 101);
+        assert!(rows.is_in_last_leaf());
+    }
+}

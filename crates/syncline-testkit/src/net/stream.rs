@@ -344,6 +344,12 @@ impl Tap {
         self.0.state().delivered
     }
 
+    /// How many bytes were written and wait for a flush.
+    #[must_use]
+    pub fn unflushed(&self) -> usize {
+        self.0.state().held.len()
+    }
+
     /// All bytes that were written, as they arrive.
     #[must_use]
     pub fn recorded(&self) -> Vec<u8> {

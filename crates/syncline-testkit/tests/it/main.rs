@@ -2,3 +2,4 @@
 
 mod database;
 mod log_store;
+mod sync_protocol;

@@ -57,7 +57,7 @@ impl<T: TopicQuery> App<T> {
     }
 }
 
-impl<T: TopicQuery + Unpin> Sink<FromSync<T>> for App<T> {
+impl<T: TopicQuery> Sink<FromSync<T>> for App<T> {
     type Error = SyncError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SyncError>> {

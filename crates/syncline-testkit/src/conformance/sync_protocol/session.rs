@@ -81,12 +81,42 @@ pub(super) enum Ended {
     Dropped,
 }
 
+/// How things stand when both sides wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    /// Bytes that the side wrote and did not flush.
+    pub(super) unflushed: usize,
+    /// Bytes that the side could read.
+    pub(super) unread: u64,
+    /// Whether the side sent anything.
+    pub(super) spoke: bool,
+}
+
+impl Wait {
+    /// The side of the two that is the likelier to blame comes first.
+    pub(super) fn innocence(self) -> (bool, bool, bool) {
+        (self.unflushed == 0, self.unread == 0, self.spoke)
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unflushed > 0 {
+            write!(f, ", {} bytes written and not flushed", self.unflushed)?;
+        }
+        if self.unread > 0 {
+            write!(f, ", while {} bytes can be read", self.unread)?;
+        }
+        Ok(())
+    }
+}
+
 /// What was seen of a side.
 #[derive(Debug)]
 pub(super) struct Seen<T: TopicQuery> {
     pub(super) ended: Ended,
-    /// It waited for ever, until its streams were ended.
-    pub(super) waited: bool,
+    /// How it waited for ever, until its streams were ended, if it did.
+    pub(super) waited: Option<Wait>,
     pub(super) events: Vec<FromSync<T>>,
     pub(super) read: u64,
     pub(super) sent: Vec<u8>,
@@ -100,20 +130,22 @@ pub(super) struct Seen<T: TopicQuery> {
 const POLLS_MAX: u64 = 1_000_000;
 
 struct Running<T: TopicQuery> {
+    side: Side,
     handle: Handle<Ended>,
     events: Events<T>,
     sends: Tap,
     reads: Tap,
     panicked: Option<String>,
-    waited: bool,
+    waited: Option<Wait>,
+    spins: bool,
 }
 
 impl<T: TopicQuery> Running<T> {
-    fn seen(self, sim: &Sim<'_>, spins: bool, manner: Manner) -> Seen<T> {
+    fn seen(self, sim: &Sim<'_>, manner: Manner) -> Seen<T> {
         let ended = match (self.handle.take(), self.panicked) {
             (_, Some(message)) => Ended::Panicked(message),
             (Some(ended), None) => ended,
-            (None, None) if spins => Ended::Spins,
+            (None, None) if self.spins => Ended::Spins,
             (None, None) if sim.has_ended(self.handle.id()) => Ended::Dropped,
             (None, None) => Ended::Waits,
         };
@@ -195,49 +227,53 @@ where
             }
             ended
         });
-        Running { handle, events, sends: sends.clone(), reads: reads.clone(), panicked: None, waited: false }
+        let (sends, reads) = (sends.clone(), reads.clone());
+        Running { side, handle, events, sends, reads, panicked: None, waited: None, spins: false }
     };
     let mut sides =
         [start(Side::Initiator, a, &a_to_b, &b_to_a), start(Side::Acceptor, b, &b_to_a, &a_to_b)];
-    let mut spins = settle(&mut sim, &mut sides, setup.drops);
+    settle(&mut sim, &mut sides, setup.drops);
     for side in &mut sides {
-        side.waited = !sim.has_ended(side.handle.id());
+        let unflushed = side.sends.unflushed();
+        let unread = (side.reads.written() - side.reads.delivered()).saturating_sub(side.reads.unflushed() as u64);
+        let wait = Wait { unflushed, unread, spoke: side.sends.written() > 0 };
+        side.waited = (!sim.has_ended(side.handle.id())).then_some(wait);
     }
-    if setup.ends_at_rest && !spins {
+    if setup.ends_at_rest {
         a_to_b.cut(Cut::Close);
         b_to_a.cut(Cut::Close);
-        spins = settle(&mut sim, &mut sides, None);
+        settle(&mut sim, &mut sides, None);
     }
     let mut manners = setup.manners.into_iter();
-    sides.map(|side| side.seen(&sim, spins, manners.next().unwrap_or(Manner::Eager)))
+    sides.map(|side| side.seen(&sim, manners.next().unwrap_or(Manner::Eager)))
 }
 
-/// Runs until nothing is left to do. Returns whether that never came.
-fn settle<T: TopicQuery>(sim: &mut Sim<'_>, sides: &mut [Running<T>; 2], drops: Option<(Side, u64)>) -> bool {
+/// Runs until nothing is left to do, or too much was done.
+fn settle<T: TopicQuery>(sim: &mut Sim<'_>, sides: &mut [Running<T>], drops: Option<(Side, u64)>) {
     loop {
-        if let Some((side, polls)) = drops {
-            let id = sides[side.index()].handle.id();
-            if sim.polls(id) >= polls
-                && !sim.has_ended(id)
-                && let Err(err) = sim.abort(id)
-            {
-                note_panic(sides, err);
-            }
-        }
-        match sim.step() {
-            Ok(Step::Idle) => return false,
+        let drop_now = drops.and_then(|(side, polls)| {
+            let task = sides.iter().find(|running| running.side == side)?.handle.id();
+            (sim.polls(task) >= polls && !sim.has_ended(task)).then_some(task)
+        });
+        let outcome = match drop_now {
+            Some(task) => sim.abort(task).map(|()| Step::Polled(task)),
+            None => sim.step(),
+        };
+        match outcome {
+            Ok(Step::Idle) | Err(SimError::Endless { .. }) => return,
             Ok(_) => {}
-            Err(err @ SimError::Panicked { .. }) => note_panic(sides, err),
-            Err(_) => return true,
-        }
-    }
-}
-
-fn note_panic<T: TopicQuery>(sides: &mut [Running<T>; 2], err: SimError) {
-    let SimError::Panicked { task, message } = err else { return };
-    for side in Side::BOTH {
-        if task == side.to_string() {
-            sides[side.index()].panicked = Some(message.clone());
+            Err(SimError::Panicked { task, message }) => {
+                for running in sides.iter_mut().filter(|running| running.side.to_string() == task) {
+                    running.panicked = Some(message.clone());
+                }
+            }
+            Err(SimError::Busy { task, .. }) => {
+                for running in sides.iter_mut().filter(|running| running.side.to_string() == task) {
+                    running.spins = true;
+                }
+                return;
+            }
+            Err(SimError::Deadlock { .. }) => return,
         }
     }
 }
@@ -266,15 +302,9 @@ where
         let mut sink = Vec::new();
         futures::join!(write, peer.rx.read_to_end(&mut sink)).1
     });
-    let running = Running { handle, events, sends, reads, panicked: None, waited: false };
-    let (mut panicked, spins) = (None, loop {
-        match sim.step() {
-            Ok(Step::Idle) => break false,
-            Ok(_) => {}
-            Err(SimError::Panicked { message, .. }) => break panicked_with(message),
-            Err(_) => break true,
-        }
-    });
-    let _ = &mut panicked;
-    running.seen(&sim, spins, Manner::Eager)
+    let mut sides =
+        [Running { side, handle, events, sends, reads, panicked: None, waited: None, spins: false }];
+    settle(&mut sim, &mut sides, None);
+    let [running] = sides;
+    running.seen(&sim, Manner::Eager)
 }

@@ -1,0 +1,10 @@
+//! Log sync end to end, under virtual time: the contract of its trait, cuts, slow and hostile peers, both stores equal
+//! afterwards.
+
+mod access;
+mod contract;
+mod cuts;
+mod hostile;
+mod pressure;
+mod pruning;
+mod world;
