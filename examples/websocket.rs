@@ -163,7 +163,8 @@ impl Words {
                 write_text(tx, word).await?;
             }
             write_text(tx, "").await?;
-            Ok(tx.flush().await?)
+            tx.flush().await?;
+            Ok::<_, SyncError>(())
         };
         let receive = async {
             loop {
@@ -187,7 +188,7 @@ impl<'a> SyncProtocol<'a, WordList> for Words {
     async fn initiate(
         self: Arc<Self>,
         topic: WordList,
-        mut tx: Tx<'a>,
+        tx: Tx<'a>,
         rx: Rx<'a>,
         mut app_tx: App<'a>,
     ) -> Result<(), SyncError> {
@@ -196,7 +197,7 @@ impl<'a> SyncProtocol<'a, WordList> for Words {
         self.exchange(tx, rx, app_tx).await
     }
 
-    async fn accept(self: Arc<Self>, tx: Tx<'a>, mut rx: Rx<'a>, mut app_tx: App<'a>) -> Result<(), SyncError> {
+    async fn accept(self: Arc<Self>, tx: Tx<'a>, rx: Rx<'a>, mut app_tx: App<'a>) -> Result<(), SyncError> {
         let topic = WordList(read_text(&mut **rx).await?);
         app_tx.send(FromSync::HandshakeSuccess(topic)).await?;
         self.exchange(tx, rx, app_tx).await
@@ -215,7 +216,7 @@ async fn sync<S>(
     words: &[&str],
 ) -> Result<(BTreeSet<String>, SessionReport), Box<dyn Error + Send + Sync>>
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin,
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
 {
     let protocol = Arc::new(Words(words.iter().map(ToString::to_string).collect()));
     let session = Session::new(Arc::new(TokioTimer::new()), SessionLimits::default());

@@ -150,7 +150,9 @@ impl Receiver {
             .with_observer(move |event| {
                 let IngestEvent::Verdict(verdict) = event else { return };
                 match verdict.outcome {
-                    Outcome::Stored => drop(news.send_replace(())),
+                    Outcome::Stored => {
+                        news.send_replace(());
+                    }
                     Outcome::Forked(fork) => eprintln!("! {} has signed two different histories", fork.author()),
                     Outcome::Rejected(why) => eprintln!("! an operation was not taken: {why}"),
                     _ => {}

@@ -1,10 +1,10 @@
 //! Two people, each at a terminal.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use syncline_core::session::FailureCause;
+use syncline_crypto::PublicKey;
 use syncline_net::{ConnectError, KeepInSync, PeerAddr, RoundsStatus, SyncFailure};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -21,8 +21,9 @@ const GROUP: Group = Group(1);
 /// Waits for one peer, who may be anybody: the first who comes. Who it is does not change afterwards.
 pub async fn listen(me: Person, address: SocketAddr) -> Result<()> {
     let (node, _home) = start(&me, address)?;
-    if node.authors(GROUP).await?.iter().all(|author| *author == node.id()) {
-        node.groups().set_free_seats(GROUP, 1);
+    match others(&node).await?[..] {
+        [] => node.groups().set_free_seats(GROUP, 1),
+        ref known => node.groups().join(GROUP, known.iter().copied()),
     }
     println!("Listening. In another terminal:\n");
     println!("  cargo run --example chat -- --name B --connect {}\n", node.address()?);
@@ -37,6 +38,9 @@ pub async fn connect(me: Person, peer: &PeerAddr) -> Result<()> {
     // Any port and any way out will do.
     let any = if peer.host().contains(':') { "[::]:0" } else { "0.0.0.0:0" };
     let (node, _home) = start(&me, any.parse()?)?;
+    if others(&node).await?.iter().any(|author| *author != other) {
+        return Err("this --home has a conversation with somebody else; take another folder".into());
+    }
     node.groups().join(GROUP, [other]);
     // The first time by itself, since it tells exactly what is wrong.
     node.sync(peer, GROUP).await.map_err(|failure| advice(peer, &failure))?;
@@ -44,27 +48,32 @@ pub async fn connect(me: Person, peer: &PeerAddr) -> Result<()> {
     let rounds = node.keep_in_sync(peer, GROUP, Duration::from_secs(1));
     converse(&node, Some(rounds)).await?;
     // What was typed last is not to wait for a round that does not come any more.
-    node.sync(peer, GROUP).await.map_err(|failure| {
-        format!("what you wrote last may not have arrived. {}", advice(peer, &failure))
-    })?;
+    node.sync(peer, GROUP)
+        .await
+        .map_err(|failure| format!("what you wrote last may not have arrived. {}", advice(peer, &failure)))?;
     node.stop().await;
     Ok(())
 }
 
-/// A node with this person alone in the group, and those who have written in it before. The folder is kept as long as the
-/// second value.
-fn start(me: &Person, address: SocketAddr) -> Result<(ChatNode, Option<TempDir>)> {
-    let temporary = if me.home.is_none() { Some(tempfile::tempdir()?) } else { None };
-    let home = me.home.as_deref().or(temporary.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
+/// A node with this person alone in the group. The temporary folder is to be kept as long as the node.
+fn start(me: &Person, address: SocketAddr) -> Result<(ChatNode, TempDir)> {
+    let temporary = tempfile::tempdir()?;
+    let home = me.home.as_deref().unwrap_or(temporary.path());
     let key = identity::load_or_create(home)?;
     let groups = Groups::default();
     groups.join(GROUP, [key.public_key()]);
     Ok((ChatNode::start(home, &me.name, key, groups, address)?, temporary))
 }
 
+/// Who else has written before.
+async fn others(node: &ChatNode) -> Result<Vec<PublicKey>> {
+    let mut authors = node.authors(GROUP).await?;
+    authors.retain(|author| *author != node.id());
+    Ok(authors)
+}
+
 /// Publishes what is typed and prints what arrives, until the input ends.
 async fn converse(node: &ChatNode, mut rounds: Option<KeepInSync>) -> Result<()> {
-    node.groups().join(GROUP, node.authors(GROUP).await?);
     let mut inbox = node.inbox(GROUP);
     for message in inbox.rest().await? {
         print_message(&message);

@@ -38,6 +38,9 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn apply(change: &Change, bytes: &mut Vec<u8>) {
+    if bytes.is_empty() {
+        return;
+    }
     let place = |at: usize| at % bytes.len();
     match *change {
         Change::Flip(at, bit) => {

@@ -230,8 +230,8 @@ fn the_observed_values_are_among_them() {
          2a410043607ff9f82b07d42ebdf7ffb4b631718aecc3dcedc8ce2f1e00ea94355c44939c9ed523c86cfb350500000080"
     );
     assert!(all[3].header.len() == 2 * 107 && all[3].header.ends_with("00000080f6"));
-    let tail = "001b00060a24181e4000008158206c8c48182e49d4a18e6e8ce6cfa7e0ae8b0e11bbb71ee3e4bdc866b2b40cde42a26170f5666c6f675f\
-                696463686174";
+    let tail = "0a001b00060a24181e4000008158206c8c48182e49d4a18e6e8ce6cfa7e0ae8b0e11bbb71ee3e4bdc866b2b40cde42a26170f5666c6f67\
+                5f69646463686174";
     assert!(all[4].header.len() == 2 * 164 && all[4].header.ends_with(tail), "{}", all[4].header);
 }
 

@@ -36,6 +36,7 @@ pub(crate) struct PipeState {
     /// Writes take nothing, without an error.
     pub(crate) takes_nothing: bool,
     pub(crate) flush_is_stuck: bool,
+    pub(crate) flush_error: Option<io::ErrorKind>,
     pub(crate) flushes: usize,
     pub(crate) reads: usize,
     pub(crate) total: usize,
@@ -112,6 +113,9 @@ impl AsyncWrite for PipeWriter {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.state();
+        if let Some(kind) = state.flush_error {
+            return Poll::Ready(Err(kind.into()));
+        }
         if state.flush_is_stuck {
             state.wakers.push(cx.waker().clone());
             return Poll::Pending;

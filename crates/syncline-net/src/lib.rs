@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "quic", doc = include_str!("../README.md"))]
+// The front page's example dials by QUIC.
+#![cfg_attr(not(feature = "quic"), doc = "Carries sync protocols between peers; built without its feature `quic`.")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod blocking;

@@ -7,3 +7,12 @@ pub mod disk;
 pub mod generate;
 pub mod net;
 pub mod seed;
+
+/// The pages of the guide whose code needs this crate, so that it is compiled and run.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/protocol.md")]
+    struct Protocol;
+    #[doc = include_str!("../../../docs/guide/topic_map.md")]
+    struct TopicMap;
+}

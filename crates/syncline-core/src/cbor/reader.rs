@@ -32,6 +32,14 @@ pub enum ReadError {
         /// What is there.
         found: Kind,
     },
+    /// A number among bytes is above 255.
+    #[error("a byte has the value {value} at byte {at}")]
+    NotAByte {
+        /// Offset from the reader's start.
+        at: usize,
+        /// The number.
+        value: u64,
+    },
     /// Items nest deeper than [`Reader::DEPTH_MAX`].
     #[error("nesting exceeds the limit at byte {at}")]
     TooDeep {
@@ -264,6 +272,47 @@ impl<'a> Reader<'a> {
             return Ok(bytes);
         }
         Err(self.unexpected("a byte string of fixed length", head))
+    }
+
+    /// Bytes written as an array of unsigned integers, as serde writes a `Vec<u8>`. Tags before it are not skipped.
+    ///
+    /// # Errors
+    ///
+    /// If the next item is anything else, or a number is above 255.
+    pub fn byte_integers(&mut self) -> Result<Vec<u8>, ReadError> {
+        let mut left = self.array()?;
+        // Each number takes a byte at least, so this reserves no more than what is there.
+        let claimed = left.unwrap_or_default().min((self.bytes.len() - self.at) as u64);
+        let mut bytes = Vec::with_capacity(usize::try_from(claimed).unwrap_or_default());
+        loop {
+            if let Some(left) = &mut left {
+                self.short_integers(left, &mut bytes);
+            }
+            match &mut left {
+                Some(0) => return Ok(bytes),
+                Some(left) => *left -= 1,
+                None if self.at_break() => return Ok(bytes),
+                None => {}
+            }
+            let at = self.at;
+            let value = self.unsigned()?;
+            bytes.push(u8::try_from(value).map_err(|_| ReadError::NotAByte { at, value })?);
+        }
+    }
+
+    /// The short cut for numbers in one or two bytes, without a branch on which of both they are.
+    fn short_integers(&mut self, left: &mut u64, bytes: &mut Vec<u8>) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let mut at = 0;
+        while *left > 0 {
+            let Some(first @ 0..=24) = rest.get(at) else { break };
+            let wide = usize::from(*first == 24);
+            let Some(value) = rest.get(at + wide) else { break };
+            bytes.push(*value);
+            at += 1 + wide;
+            *left -= 1;
+        }
+        self.at += at;
     }
 
     fn string(&mut self, major: u8, expected: &'static str) -> Result<Cow<'a, [u8]>, ReadError> {

@@ -200,11 +200,13 @@ impl FrameScanner {
         let before = *left;
         let mut at = 0;
         while *left > 1 {
-            match rest.get(at) {
-                Some(0x00..=0x17) => at += 1,
-                Some(0x18) if rest.len() > at + 1 => at += 2,
-                _ => break,
+            let Some(first @ ..=0x18) = rest.get(at) else { break };
+            // One byte or two is a coin toss; adding is cheaper than a branch that is guessed wrong.
+            let end = at + 1 + usize::from(*first == 0x18);
+            if end > rest.len() {
+                break;
             }
+            at = end;
             *left -= 1;
         }
         self.owed -= before - *left;

@@ -4,6 +4,12 @@ use bytes::{BufMut, BytesMut};
 
 use super::major;
 
+/// Bytes that are encoded as integers at a time.
+const INTEGERS_CHUNK: usize = 256;
+
+/// The first byte of an unsigned integer from 24 to 255, whose second byte is its value; also the least such value.
+const ONE_BYTE_ARGUMENT: u8 = 24;
+
 /// Appends CBOR items to a buffer, with the shortest heads and definite lengths.
 ///
 /// The caller sees to it that an array or map gets as many items as its head says.
@@ -100,12 +106,18 @@ impl<'a> Writer<'a> {
     pub fn byte_integers(&mut self, bytes: &[u8]) -> &mut Self {
         self.head(major::ARRAY, bytes.len() as u64);
         self.out.reserve(2 * bytes.len());
-        for byte in bytes {
-            if *byte < 24 {
-                self.out.put_u8(*byte);
-            } else {
-                self.out.put_slice(&[24, *byte]);
+        // Bytes below 24 take one byte, all others two. Whether one does is a coin toss that no branch predictor wins, so
+        // the marker is always written and overwritten where it is not needed.
+        let mut encoded = [0; 2 * INTEGERS_CHUNK];
+        for chunk in bytes.chunks(INTEGERS_CHUNK) {
+            let mut at = 0;
+            for byte in chunk {
+                encoded[at] = ONE_BYTE_ARGUMENT;
+                at += usize::from(*byte >= ONE_BYTE_ARGUMENT);
+                encoded[at] = *byte;
+                at += 1;
             }
+            self.out.put_slice(&encoded[..at]);
         }
         self
     }

@@ -20,10 +20,15 @@ fn bind(seed: u8, config: QuicConfig) -> Arc<QuicEndpoint> {
 
 type Established = Result<Arc<dyn Connection>, ConnectError>;
 
+/// Runs both at the same time. A test whose peer gets in against the rules must fail, not wait.
+async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    tokio::time::timeout(Duration::from_secs(60), join(a, b)).await.expect("the two never came to an end")
+}
+
 /// Dials and accepts at the same time.
 async fn meet(dialler: &QuicEndpoint, addr: &PeerAddr, acceptor: &QuicEndpoint) -> (Established, Established) {
     let accept = async { acceptor.accept().await.unwrap().establish().await };
-    join(dialler.connect(addr), accept).await
+    both(dialler.connect(addr), accept).await
 }
 
 async fn connected() -> (Arc<QuicEndpoint>, Arc<dyn Connection>, Arc<QuicEndpoint>, Arc<dyn Connection>) {
@@ -94,7 +99,7 @@ async fn dial_with(
         Err(connection.closed().await)
     };
     let accept = async { b.accept().await.unwrap().establish().await };
-    join(dial, accept).await
+    both(dial, accept).await
 }
 
 fn this_peer(expected: PeerId) -> Arc<dyn ServerCertVerifier> {
@@ -165,7 +170,7 @@ async fn a_dialler_that_shows_a_key_it_does_not_hold_is_refused() {
     let a = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(honest).unwrap()));
     let dial = async { a.connect_with(config, b.local_addr(), UNUSED_SERVER_NAME).unwrap().await };
-    let (dialled, accepted) = join(dial, accept).await;
+    let (dialled, accepted) = both(dial, accept).await;
     assert!(dialled.is_ok());
     assert_eq!(accepted.unwrap().remote(), Identity::Key(key(1).public_key()));
 }
@@ -176,7 +181,7 @@ async fn an_acceptor_that_shows_a_key_it_does_not_hold_is_refused() {
     let b = Endpoint::server(ServerConfig::with_crypto(Arc::new(tls)), "127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = PeerAddr::at(key(2).public_key(), b.local_addr().unwrap()).unwrap();
     let a = bind(1, QuicConfig::default());
-    let (dialled, accepted) = join(a.connect(&addr), async { b.accept().await.unwrap().await }).await;
+    let (dialled, accepted) = both(a.connect(&addr), async { b.accept().await.unwrap().await }).await;
     assert!(matches!(dialled, Err(ConnectError::HandshakeFailed { .. })), "{dialled:?}");
     assert!(accepted.is_err());
 }

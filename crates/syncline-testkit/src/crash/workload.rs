@@ -95,13 +95,16 @@ impl Workload {
         self.commits
     }
 
-    /// Commits a random batch, most of them immediate.
+    /// Commits a random batch, most of them immediate, or now and then an empty one, which makes all before it durable.
     ///
     /// # Errors
     ///
     /// What the commit gave. After an error that [needs a reopen](CommitError::needs_reopen) the database has to be
     /// opened again and [checked](Self::check) before the next step.
     pub fn step(&mut self, db: &dyn Database) -> Result<(), CommitError> {
+        if self.rng.chance(1, 8) {
+            return self.barrier(db);
+        }
         let before = self.possible.last_key_value().map(|(_, rows)| rows.clone()).unwrap_or_default();
         let (batch, after) = self.batch(before);
         let durability = match self.rng.chance(3, 4) {
@@ -118,6 +121,14 @@ impl Workload {
             Err(_) => {}
         }
         result
+    }
+
+    fn barrier(&mut self, db: &dyn Database) -> Result<(), CommitError> {
+        db.commit(Batch::new(), Durability::Immediate)?;
+        if let Some((newest, _)) = self.possible.last_key_value() {
+            self.durable(*newest);
+        }
+        Ok(())
     }
 
     /// Compares a database that was just opened with what must and may be there, and goes on from what it holds.

@@ -185,3 +185,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bytes_as_integers_come_back_whatever_their_width() {
+    for len in [0_usize, 1, 23, 24, 255, 256, 257, 1_000] {
+        let bytes: Vec<u8> = (0..len).map(|at| (at * 7) as u8).collect();
+        let mut out = BytesMut::new();
+        Writer::new(&mut out).byte_integers(&bytes).null();
+        let mut reader = Reader::new(&out);
+        assert_eq!(reader.byte_integers().unwrap(), bytes);
+        assert!(reader.null(), "it stops where the array does");
+        // What serde writes for a `Vec<u8>`.
+        let mut expected = Vec::new();
+        ciborium::into_writer(&bytes, &mut expected).unwrap();
+        assert_eq!(&out[..out.len() - 1], expected);
+        for cut in 0..expected.len() {
+            assert!(Reader::new(&expected[..cut]).byte_integers().is_err(), "{len} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn bytes_as_integers_in_longer_heads_and_of_indefinite_length() {
+    let bytes = [0x9f, 0x01, 0x18, 0x05, 0x19, 0x00, 0xff, 0x1b, 0, 0, 0, 0, 0, 0, 0, 7, 0xff];
+    assert_eq!(Reader::new(&bytes).byte_integers().unwrap(), [1, 5, 255, 7]);
+    let definite = [0x84, 0x01, 0x18, 0x05, 0x19, 0x00, 0xff, 0x00];
+    assert_eq!(Reader::new(&definite).byte_integers().unwrap(), [1, 5, 255, 0]);
+}
+
+#[test]
+fn what_is_no_byte_is_refused() {
+    for bytes in [&[0x81, 0x19, 0x01, 0x00][..], &[0x81, 0x20], &[0x82, 0x01, 0xf6], &[0x9f, 0x01], &[0x41, 0x00]] {
+        assert!(Reader::new(bytes).byte_integers().is_err(), "{bytes:x?}");
+    }
+    let claimed = [0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+    assert!(Reader::new(&claimed).byte_integers().is_err(), "a claim reserves nothing");
+}

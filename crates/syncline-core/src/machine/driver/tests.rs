@@ -328,6 +328,14 @@ fn errors_of_the_streams_are_the_peers_behaviour_and_deliver_what_was_before() {
 }
 
 #[test]
+fn an_error_of_a_flush_ends_the_session() {
+    let (side, out, _input, _ends) = Side::new(100);
+    out.change(|state| state.flush_error = Some(std::io::ErrorKind::ConnectionReset));
+    let mut task = side.task(Blocks::new(1, 10));
+    assert!(matches!(task.finish(), Err(SyncError::UnexpectedBehaviour(_))));
+}
+
+#[test]
 fn an_application_that_is_gone_ends_the_session_with_its_own_error() {
     let (side, _out, input, _ends) = Side::new(100);
     let app = side.app.clone();

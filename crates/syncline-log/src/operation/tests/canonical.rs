@@ -101,9 +101,12 @@ fn shortest_heads_are_accepted_at_every_width() {
 
 #[test]
 fn lengths_of_keys_signatures_and_hashes_are_fixed() {
-    for (field, start, expected) in
-        [(Field::PublicKey, 2, 32), (Field::Signature, 36, 64), (Field::PayloadHash, 103, 32), (Field::Backlink, 140, 32)]
-    {
+    for (field, start, expected) in [
+        (Field::PublicKey, 2, 32),
+        (Field::Signature, 36, 64),
+        (Field::PayloadHash, 103, 32),
+        (Field::Backlink, 140, 32),
+    ] {
         for found in [0, 31, 33, 63, 65, 255_u8] {
             let head = if found < 24 { vec![0x40 | found] } else { vec![0x58, found] };
             let err = decode(replaced(start..start + 2, &head)).unwrap_err();
@@ -185,7 +188,9 @@ fn extensions_may_be_any_well_formed_item() {
     for item in [&[0xf6][..], &[0x18, 0x00], &[0x9f, 0x01, 0xff], &[0xbf, 0x61, 0x61, 0x5f, 0xff, 0xff], &nested(128)] {
         assert_eq!(with(item).unwrap().extension_bytes(), Some(item));
     }
-    for item in [&[0xff][..], &[0x1c], &[0x9f, 0x01], &[0x62, 0x61], &nested(129), &[0x9b, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]] {
+    for item in
+        [&[0xff][..], &[0x1c], &[0x9f, 0x01], &[0x62, 0x61], &nested(129), &[0x9b, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]]
+    {
         assert!(matches!(with(item), Err(DecodeError::Extensions(_))), "{item:02x?}");
     }
     assert!(matches!(with(&[0x00, 0x00]), Err(DecodeError::Trailing { count: 1 })));

@@ -51,8 +51,6 @@ pub(super) enum WireError {
     UnknownKind,
     #[error("a message's value has {found} parts instead of {expected}")]
     Arity { expected: u64, found: u64 },
-    #[error("a byte has the value {0}")]
-    NotAByte(u64),
     #[error("a public key has {0} bytes")]
     KeyLength(usize),
     #[error("{what} exceed the limit of {limit}")]
@@ -233,13 +231,7 @@ fn read_bytes<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, [u8]>, WireError> {
     if reader.kind()? == Kind::Bytes {
         return Ok(reader.bytes()?);
     }
-    let mut left = reader.array()?;
-    let mut bytes = Vec::new();
-    while more_items(reader, &mut left) {
-        let value = reader.unsigned()?;
-        bytes.push(u8::try_from(value).map_err(|_| WireError::NotAByte(value))?);
-    }
-    Ok(Cow::Owned(bytes))
+    Ok(Cow::Owned(reader.byte_integers()?))
 }
 
 fn read_optional_bytes(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, WireError> {

@@ -45,7 +45,10 @@ fn the_first_history_stays_and_the_other_is_proof<S: LogStore<u64>>(store: &S) {
     let batch = theirs.iter().map(|operation| super::NewOperation::next(0, operation.clone()));
     let outcomes = ok(store.append(batch.collect()));
     assert_eq!(Some(&outcomes[0]), fork.map(Box::new).map(Appended::Forked).as_ref(), "the outcome has the proof");
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Appended::Forked(_))), "each place is a fork: {outcomes:?}");
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Appended::Forked(_))),
+        "each place is a fork: {outcomes:?}"
+    );
 
     let forks = ok(store.forks(author.public_key(), 0));
     assert_eq!(forks.len(), 3, "each is kept");

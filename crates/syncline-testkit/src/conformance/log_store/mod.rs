@@ -152,3 +152,8 @@ fn all_encoded(operations: &[Operation<LogExtensions>]) -> Vec<EncodedOperation>
 const fn seq(number: u64) -> SeqNum {
     SeqNum::new(number)
 }
+
+/// The guide's examples run with the tests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../../docs/guide/store.md")]
+mod guide {}

@@ -69,7 +69,8 @@ fn write(history: &mut Author, rng: &mut Rng) -> NewOperation<u64> {
     let prunes = history.tip().is_some() && rng.chance(1, 12);
     let skip = if prunes { rng.below(3) } else { 0 };
     let body_len = rng.index(30);
-    let step = Step { body: rng.bytes(body_len).into(), timestamp: rng.below(1 << 40), prunes, skip, ..Step::default() };
+    let step =
+        Step { body: rng.bytes(body_len).into(), timestamp: rng.below(1 << 40), prunes, skip, ..Step::default() };
     let link = step.link();
     NewOperation { log_id: history.log_id(), operation: encoded(&history.write(step)), link }
 }

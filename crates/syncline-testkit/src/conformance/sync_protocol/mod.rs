@@ -59,7 +59,8 @@ type Fixture<'f, T> = Box<dyn Fn(&ManualClock) -> Pair<T> + 'f>;
 ///
 /// - Both sides have something that the other lacks, so that all kinds of messages travel; protocols that send one way only
 ///   need what there is to send.
-/// - The session is small, up to a few kilobytes each way, since it is run several times for each of its bytes.
+/// - The session is small, up to a few kilobytes each way, since it is run several times for each of its bytes. More than
+///   256 bytes each way show whether the protocol reads and writes together.
 /// - Each call builds the same: the lengths of what travels must not vary from run to run. Randomness comes from a seed.
 ///
 /// ```
@@ -123,7 +124,7 @@ where
 /// What is checked, each on both sides:
 ///
 /// - The session completes, over streams that move 1, 7, 1400, 65536 or a random number of bytes at a time, with latency,
-///   with buffers of a few bytes, with a buffer that leaves only when it is flushed, and with an application that takes its
+///   with buffers of 256 bytes, with a buffer that leaves only when it is flushed, and with an application that takes its
 ///   time. The same items arrive each time. Neither side closes the streams or waits for their end.
 /// - `HandshakeSuccess` comes exactly once, with the topic, before any data.
 /// - When the stream is cut or reset after any number of bytes, both sides end, and a side that had not read all that it

@@ -20,6 +20,11 @@ impl<T: TopicQuery + 'static> SyncProtocolSuite<'_, T> {
             let setup = Setup::new(format!("in chunks of {chunk} bytes")).both_ways(&conditions);
             self.expect_same(&baseline, setup, Rule::Completes)?;
         }
+        for capacity in [256, 1_024] {
+            let conditions = Conditions::new().with_capacity(capacity);
+            let setup = Setup::new(format!("over streams that buffer {capacity} bytes")).both_ways(&conditions);
+            self.expect_same(&baseline, setup, Rule::NeedsNoBuffer)?;
+        }
         let mut rng = Rng::new(self.seed);
         for _ in 0..16 {
             let conditions = Conditions::new()
@@ -31,11 +36,6 @@ impl<T: TopicQuery + 'static> SyncProtocolSuite<'_, T> {
             let mut setup = Setup::new("over a slow line, in random chunks").both_ways(&conditions);
             setup.order = Some(rng.next_u64());
             self.expect_same(&baseline, setup, Rule::Completes)?;
-        }
-        for capacity in [1, 16, 256] {
-            let conditions = Conditions::new().with_capacity(capacity);
-            let setup = Setup::new(format!("over streams that buffer {capacity} bytes")).both_ways(&conditions);
-            self.expect_same(&baseline, setup, Rule::NeedsNoBuffer)?;
         }
         let flushed = Setup::new("over streams that send only what is flushed")
             .both_ways(&Conditions::new().with_flush_required());

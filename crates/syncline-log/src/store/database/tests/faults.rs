@@ -32,7 +32,8 @@ fn scenario() -> Vec<Step> {
     }
     let operations = written(&["a", "b", "c", "d"]);
     let hash = operations[1].hash();
-    let pruning: Vec<_> = [NewOperation { log_id: 0, operation: written(&["p"; 9])[8].clone(), link: Link::Prunes }].into();
+    let pruning: Vec<_> =
+        [NewOperation { log_id: 0, operation: written(&["p"; 9])[8].clone(), link: Link::Prunes }].into();
     let first = batch(0, &operations[..2]);
     let both = [batch(0, &operations[2..]), batch(1, &operations), batch(1, &written(&["A"]))].concat();
     vec![
