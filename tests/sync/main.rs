@@ -7,4 +7,5 @@ mod cuts;
 mod hostile;
 mod pressure;
 mod pruning;
+mod vectors;
 mod world;

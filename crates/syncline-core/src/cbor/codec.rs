@@ -104,8 +104,7 @@ where
             return Ok(None);
         };
         let mut rest = buffer.get(..len).unwrap_or_default();
-        // One level more: the scanner counts containers, ciborium counts the leaf as well.
-        let depth_max = self.scanner.limits().depth_max().saturating_add(1);
+        let depth_max = self.scanner.limits().depth_max();
         let item = ciborium::de::from_reader_with_recursion_limit(&mut rest, depth_max)
             .map_err(|err| SyncError::InvalidEncoding(describe(&err)))?;
         // A tuple stops after its last part, whatever follows in its array.

@@ -95,8 +95,7 @@ where
     if len < bytes.len() {
         return Err(DeterministicError::Trailing { count: bytes.len() - len });
     }
-    let depth_max = limits.depth_max().saturating_add(1);
-    let value: T = ciborium::de::from_reader_with_recursion_limit(bytes, depth_max)
+    let value: T = ciborium::de::from_reader_with_recursion_limit(bytes, limits.depth_max())
         .map_err(|err| DeterministicError::Decode(err.into()))?;
     if to_deterministic(&value)? != bytes {
         return Err(DeterministicError::NotDeterministic);

@@ -170,7 +170,7 @@ impl FrameScanner {
                     return Ok(None);
                 }
             } else {
-                let rest = self.skip_small_integers(rest)?;
+                let rest = self.skip_small_integers(rest);
                 match Head::parse(rest) {
                     Ok(head) => {
                         self.note_looked_at(head.len);
@@ -195,8 +195,8 @@ impl FrameScanner {
 
     /// Passes over integers of one byte and of two bytes inside an array or map of definite length, as long as they are
     /// not its last item. Only a short cut for arrays of numbers, which is how p2panda sends bytes.
-    fn skip_small_integers<'b>(&mut self, rest: &'b [u8]) -> Result<&'b [u8], FrameError> {
-        let Some(Level::Items(left)) = self.levels.last_mut() else { return Ok(rest) };
+    fn skip_small_integers<'b>(&mut self, rest: &'b [u8]) -> &'b [u8] {
+        let Some(Level::Items(left)) = self.levels.last_mut() else { return rest };
         let before = *left;
         let mut at = 0;
         while *left > 1 {
@@ -212,9 +212,8 @@ impl FrameScanner {
         self.owed -= before - *left;
         self.offset += at;
         self.note_looked_at(at);
-        // The next item, which takes a byte at least, reveals that those before it went over the limit.
-        self.check_room(1)?;
-        Ok(rest.get(at..).unwrap_or_default())
+        // If they went over the limit, the next head tells.
+        rest.get(at..).unwrap_or_default()
     }
 
     /// Takes in the head of an item. Returns whether the item is whole with it.

@@ -19,6 +19,8 @@ enum Step {
     Send(usize),
     /// Reads into a buffer of this size, whatever comes.
     Read(usize),
+    /// The same, and hands it to the application.
+    Take(usize),
     /// Fails.
     Fail,
     /// Gives others a turn for ever.
@@ -54,6 +56,11 @@ impl Steps {
                 }
                 Step::Read(len) => {
                     let _count = rx.read(&mut vec![0; len]).await?;
+                }
+                Step::Take(len) => {
+                    let mut item = vec![0; len];
+                    let count = rx.read(&mut item).await?;
+                    app_tx.send(data(&item[..count])).await?;
                 }
                 Step::Fail => return Err(SyncError::InvalidEncoding("garbage".into())),
                 Step::Spin => {
@@ -236,6 +243,8 @@ fn a_stalled_application_is_neither_idleness_nor_a_missed_handshake() {
     let app = bench.app.clone();
     let mut task = bench.start(session, &[Step::Agree, Step::Receive(1), Step::Receive(1)]);
     task.settle();
+    let total = SessionLimits::default().total();
+    assert_eq!(clock.next_wake(), Some(clock.now() + total), "nothing else can happen by itself");
     clock.advance(seconds(100));
     task.settle();
     app.change(|state| state.room = 1);
@@ -253,6 +262,27 @@ fn a_stalled_application_is_neither_idleness_nor_a_missed_handshake() {
     assert!(task.output.is_none());
     clock.advance(seconds(1));
     assert_eq!(cause(&mut task), FailureCause::Deadline(Deadline::Idle));
+}
+
+#[test]
+fn a_stall_during_the_handshake_puts_its_deadline_off_and_no_more() {
+    let limits = SessionLimits::default().with_handshake(seconds(5));
+    let mut bench = Bench::new();
+    bench.app = App::with_room(0);
+    let (clock, session, input, app) =
+        (bench.clock.clone(), bench.session(limits), bench.input.clone(), bench.app.clone());
+    let mut task = bench.start(session, &[Step::Receive(1), Step::Receive(1), Step::Agree]);
+    clock.advance(seconds(50));
+    input.push(&[1]);
+    task.settle();
+    clock.advance(seconds(100));
+    app.change(|state| state.room = 1);
+    task.settle();
+    clock.advance(Duration::from_millis(4_999));
+    task.settle();
+    assert!(task.output.is_none());
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(cause(&mut task), FailureCause::Deadline(Deadline::Handshake));
 }
 
 #[test]
@@ -321,9 +351,12 @@ fn how_bytes_are_cut_does_not_change_what_arrives_within_a_budget() {
         bench.input.change(|state| state.chunk = chunk);
         let session = bench.session(SessionLimits::default().with_bytes_received_max(10));
         let app = bench.app.clone();
-        let mut task = bench.start(session, &[Step::Agree, Step::Receive(4), Step::Receive(6), Step::Receive(1)]);
+        let mut task = bench.start(session, &[Step::Take(100); 12]);
         assert_eq!(cause(&mut task), FailureCause::Budget(Budget::BytesReceived));
-        assert_eq!(app.state().events.len(), 3, "in chunks of {chunk}");
+        let items = app.events();
+        let arrived: usize =
+            items.iter().map(|item| if let FromSync::Data { header, .. } = item { header.len() } else { 0 }).sum();
+        assert_eq!(arrived, 10, "in chunks of {chunk}");
     }
 }
 
@@ -392,20 +425,22 @@ fn a_busy_session_arms_few_sleeps() {
         }
     }
 
-    let mut bench = Bench::new();
-    let (clock, input) = (bench.clock.clone(), bench.input.clone());
-    let timer = Arc::new(Counting(clock.clone(), Mutex::default()));
-    let session = Session::new(timer.clone(), SessionLimits::default());
-    let _watched = session.progress();
-    let mut task = bench.start(session, &[Step::Agree, Step::Receive(1_000)]);
-    for _ in 0..1_000 {
-        task.settle();
-        clock.advance(Duration::from_millis(1));
-        input.push(&[1]);
+    for is_watched in [false, true] {
+        let mut bench = Bench::new();
+        let (clock, input) = (bench.clock.clone(), bench.input.clone());
+        let timer = Arc::new(Counting(clock.clone(), Mutex::default()));
+        let session = Session::new(timer.clone(), SessionLimits::default());
+        let _watcher = is_watched.then(|| session.progress());
+        let mut task = bench.start(session, &[Step::Agree, Step::Receive(1_000)]);
+        for _ in 0..1_000 {
+            task.settle();
+            clock.advance(Duration::from_millis(1));
+            input.push(&[1]);
+        }
+        task.finish().expect("all came");
+        let sleeps = *timer.1.lock().unwrap();
+        assert!(sleeps <= 50, "{sleeps} sleeps in a second of 1000 bytes");
     }
-    task.finish().expect("all came");
-    let sleeps = *timer.1.lock().unwrap();
-    assert!(sleeps <= 50, "{sleeps} sleeps in a second of 1000 bytes");
 }
 
 #[test]

@@ -52,8 +52,9 @@ fn open_finds_what_create_made() {
 fn files_of_others_are_refused_and_left_alone() {
     let mut zeros_then_data = vec![0; 5_000];
     zeros_then_data.extend_from_slice(b"data of another program");
-    let mut large = vec![0; 3 << 20];
-    large[1 << 20] = 1;
+    // Longer than any new file, and data only behind where that would end.
+    let mut large = vec![0; 16 << 20];
+    large[(16 << 20) - 1] = 1;
     let mut almost = b"redb\x1a\x0a\xa9\x0d".to_vec();
     almost.extend_from_slice(&[7; 400]);
     let files: [&[u8]; 6] =
