@@ -20,7 +20,7 @@ const GROUP: Group = Group(1);
 
 /// Waits for one peer, who may be anybody: the first who comes. Who it is does not change afterwards.
 pub async fn listen(me: Person, address: SocketAddr) -> Result<()> {
-    let (node, _home) = start(&me, address)?;
+    let (_home, node) = start(&me, address)?;
     match others(&node).await?[..] {
         [] => node.groups().set_free_seats(GROUP, 1),
         ref known => node.groups().join(GROUP, known.iter().copied()),
@@ -37,7 +37,7 @@ pub async fn connect(me: Person, peer: &PeerAddr) -> Result<()> {
     let other = *peer.peer_id().ok_or("the address has no key; copy what --listen printed")?;
     // Any port and any way out will do.
     let any = if peer.host().contains(':') { "[::]:0" } else { "0.0.0.0:0" };
-    let (node, _home) = start(&me, any.parse()?)?;
+    let (_home, node) = start(&me, any.parse()?)?;
     if others(&node).await?.iter().any(|author| *author != other) {
         return Err("this --home has a conversation with somebody else; take another folder".into());
     }
@@ -56,13 +56,14 @@ pub async fn connect(me: Person, peer: &PeerAddr) -> Result<()> {
 }
 
 /// A node with this person alone in the group. The temporary folder is to be kept as long as the node.
-fn start(me: &Person, address: SocketAddr) -> Result<(ChatNode, TempDir)> {
+fn start(me: &Person, address: SocketAddr) -> Result<(TempDir, ChatNode)> {
     let temporary = tempfile::tempdir()?;
     let home = me.home.as_deref().unwrap_or(temporary.path());
     let key = identity::load_or_create(home)?;
     let groups = Groups::default();
     groups.join(GROUP, [key.public_key()]);
-    Ok((ChatNode::start(home, &me.name, key, groups, address)?, temporary))
+    let node = ChatNode::start(home, &me.name, key, groups, address)?;
+    Ok((temporary, node))
 }
 
 /// Who else has written before.

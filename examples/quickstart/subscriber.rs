@@ -77,13 +77,14 @@ impl Subscriber {
         let topics = Arc::new(Topics(Arc::clone(&self.parts.store)));
         let ingest = Ingest::new(topics, Arc::clone(&self.parts.store), Arc::new(ByExtension::<InLog>::new()))
             .with_blocking(Arc::new(TokioBlocking::current()))
-            .with_observer(move |event| match event {
-                IngestEvent::Verdict(verdict) => match verdict.outcome {
-                    Outcome::Stored => drop(counters.0.fetch_add(1, Ordering::Relaxed)),
-                    Outcome::Rejected(_) => drop(counters.1.fetch_add(1, Ordering::Relaxed)),
-                    _ => {}
-                },
-                _ => {}
+            .with_observer(move |event| {
+                if let IngestEvent::Verdict(verdict) = event {
+                    match verdict.outcome {
+                        Outcome::Stored => drop(counters.0.fetch_add(1, Ordering::Relaxed)),
+                        Outcome::Rejected(_) => drop(counters.1.fetch_add(1, Ordering::Relaxed)),
+                        _ => {}
+                    }
+                }
             });
         let sync = self.node.sync(peer, Arc::clone(&self.parts.protocol), topic, ingest);
         let watch = tokio::spawn(show(sync.progress(), bar.clone()));

@@ -1,5 +1,7 @@
 //! Keeps the layering of the workspace, as ARCHITECTURE.md describes it, by reading manifests and sources.
 
+#![expect(clippy::expect_used, reason = "what a test cannot read it cannot judge")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -166,22 +166,22 @@ mod ours_with_original {
 
     #[test]
     fn ours_initiates_with_v03() {
-        all::<Ours, V03>(10_000, 20, &Encoding::ALL);
+        all::<Ours, V03>(10_000, 40, &Encoding::ALL);
     }
 
     #[test]
     fn ours_initiates_with_v04() {
-        all::<OursOnDatabase, V04>(20_000, 20, &Encoding::ALL);
+        all::<OursOnDatabase, V04>(20_000, 40, &Encoding::ALL);
     }
 
     #[test]
     fn ours_accepts_from_v03() {
-        all::<V03, OursOnDatabase>(30_000, 20, &Encoding::ALL);
+        all::<V03, OursOnDatabase>(30_000, 40, &Encoding::ALL);
     }
 
     #[test]
     fn ours_accepts_from_v04() {
-        all::<V04, Ours>(40_000, 20, &Encoding::ALL);
+        all::<V04, Ours>(40_000, 40, &Encoding::ALL);
     }
 
     #[test]

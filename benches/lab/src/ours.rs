@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 use tokio_util::sync::PollSender;
 
-use crate::dataset::{Dataset, Extensions, Topic};
+use crate::dataset::{Dataset, Extensions, Operation, Topic};
 use crate::session::{CHANNEL, Contestant, Node, Receive, Role, Stream, Tally};
 
 type Store = Arc<MemoryStore<u64>>;
@@ -49,6 +49,14 @@ impl TopicMap<Topic, Logs<u64>> for Map {
     }
 }
 
+/// Operations that [`Ingest`] verifies and stores together.
+const BATCH: usize = 512;
+
+fn decode(operation: &Operation) -> EncodedOperation {
+    let (header, body) = (Bytes::copy_from_slice(&operation.header), Bytes::copy_from_slice(&operation.body));
+    EncodedOperation::decode(header, Some(body)).expect("a header from the dataset")
+}
+
 /// Ours, with the encoding that it sends.
 pub(crate) struct Ours(Encoding);
 
@@ -63,14 +71,12 @@ impl Contestant for Ours {
         let store = Store::new(MemoryStore::new());
         for log in &dataset.logs {
             logs.entry(PublicKey::from_bytes(&log.author).expect("a key from the dataset")).or_default().push(log.id);
-            let batch = log.operations.iter().filter(|_| full).map(|operation| {
-                let (header, body) =
-                    (Bytes::copy_from_slice(&operation.header), Bytes::copy_from_slice(&operation.body));
-                let operation = EncodedOperation::decode(header, Some(body)).expect("a header from the dataset");
-                NewOperation::next(log.id, operation)
-            });
-            let appended = futures::executor::block_on(store.append(batch.collect())).expect("memory does not fail");
-            assert!(appended.iter().all(syncline_log::Appended::is_stored), "the dataset's logs are whole");
+            // Small batches, so that no large buffer is freed whose memory a session could then use unnoticed.
+            for operations in log.operations.chunks(BATCH).filter(|_| full) {
+                let batch = operations.iter().map(|operation| NewOperation::next(log.id, decode(operation))).collect();
+                let appended = futures::executor::block_on(store.append(batch)).expect("memory does not fail");
+                assert!(appended.iter().all(syncline_log::Appended::is_stored), "the dataset's logs are whole");
+            }
         }
         Arc::new(OurNode { store, map: Arc::new(Map(logs)), encoding: self.0 })
     }
@@ -142,12 +148,7 @@ impl Node for OurNode {
 
 /// CPU seconds to check the signatures of all operations in batches as `Ingest` makes them, and nothing else.
 pub(crate) fn verify_batch(dataset: &Dataset) -> f64 {
-    const BATCH: usize = 512;
-    let operations: Vec<EncodedOperation> = dataset
-        .operations()
-        .map(|operation| EncodedOperation::decode(Bytes::copy_from_slice(&operation.header), None))
-        .collect::<Result<_, _>>()
-        .expect("headers from the dataset");
+    let operations: Vec<EncodedOperation> = dataset.operations().map(decode).collect();
     let parts: Vec<_> = operations
         .iter()
         .map(|operation| (operation.public_key(), operation.signed_bytes(), operation.signature()))

@@ -129,7 +129,8 @@ async fn what_is_valid_is_stored_once() {
 #[tokio::test]
 async fn each_fault_has_its_verdict() {
     let operations = log(1, 0, 3).await;
-    let changed = |change: &dyn Fn(&mut Vec<u8>, &mut Option<Vec<u8>>)| {
+    type Change<'c> = &'c dyn Fn(&mut Vec<u8>, &mut Option<Vec<u8>>);
+    let changed = |change: Change<'_>| {
         let FromSync::Data { mut header, mut payload } = data(&operations[0]) else { panic!("data") };
         change(&mut header, &mut payload);
         FromSync::Data { header, payload }

@@ -58,7 +58,8 @@ impl Fork {
     /// How many proofs a store keeps of one log. One is enough to show what the author did; a few more show where.
     pub const PER_LOG_MAX: usize = 8;
 
-    /// Puts two headers together, the one that a log has first. Checks what can be checked without a verifier.
+    /// Puts two headers together, the one that a log has first: found in a log, or sent by somebody who has the proof.
+    /// Checks what can be checked without a verifier.
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ impl Fork {
         verifier: &dyn Verifier,
         log_id: impl Fn(&EncodedOperation) -> Option<L>,
     ) -> Result<(), ForkError> {
-        Self::new(self.first.clone(), self.second.clone())?;
+        // That they are two operations of one author and place was checked when they were put together.
         let (first, second) = (decode(&self.first)?, decode(&self.second)?);
         match (log_id(&first), log_id(&second)) {
             (Some(one), Some(other)) if one == other => {}
@@ -139,3 +140,6 @@ impl fmt::Debug for Fork {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

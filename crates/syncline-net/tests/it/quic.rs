@@ -186,11 +186,10 @@ async fn two_hundred_sessions_are_open_at_the_same_time() {
     let handles: Vec<_> = (0..200).map(|_| a.sync(&addr, Exchange::new(items(1, 2)), ROOM, discard())).collect();
     inbox.until(|inbox| inbox.started() == 200).await;
     assert_eq!(inbox.ended().len(), 0);
-    for _ in 0..200 {
+    for count in 1..=200 {
         notify.notify_one();
         // A permit is not counted twice: each waits to be taken.
-        let before = inbox.ended().len();
-        inbox.until(|inbox| inbox.ended().len() > before).await;
+        inbox.until_ended(count).await;
     }
     for handle in handles {
         handle.finished().await.unwrap();

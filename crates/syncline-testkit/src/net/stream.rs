@@ -375,7 +375,10 @@ impl Tap {
 impl fmt::Debug for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
-        f.debug_struct("Way").field("written", &state.written).field("delivered", &state.delivered).finish_non_exhaustive()
+        f.debug_struct("Way")
+            .field("written", &state.written)
+            .field("delivered", &state.delivered)
+            .finish_non_exhaustive()
     }
 }
 

@@ -248,10 +248,13 @@ fn a_panic_is_caught_and_told_and_the_others_go_on() {
 fn a_task_that_never_rests_and_time_without_end_are_errors() {
     let clock = clock();
     let mut sim = Sim::new(&clock).with_polls_max(100);
-    sim.spawn("spinner", std::future::poll_fn(|cx| {
-        cx.waker().wake_by_ref();
-        std::task::Poll::<()>::Pending
-    }));
+    sim.spawn(
+        "spinner",
+        std::future::poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            std::task::Poll::<()>::Pending
+        }),
+    );
     assert_eq!(sim.run(), Err(SimError::Busy { task: "spinner".into(), polls: 100 }));
 
     let mut sim = Sim::new(&clock).with_time_max(Duration::from_secs(60));

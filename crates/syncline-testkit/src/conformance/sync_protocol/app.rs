@@ -51,7 +51,9 @@ impl<T: TopicQuery> App<T> {
 
     fn check_present(&self) -> Result<(), SyncError> {
         match self.manner {
-            Manner::GoneAfter(count) if self.count() >= count => Err(SyncError::Critical("the application is gone".into())),
+            Manner::GoneAfter(count) if self.count() >= count => {
+                Err(SyncError::Critical("the application is gone".into()))
+            }
             _ => Ok(()),
         }
     }

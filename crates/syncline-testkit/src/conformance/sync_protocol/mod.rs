@@ -312,6 +312,9 @@ impl<'f, T: TopicQuery + 'static> SyncProtocolSuite<'f, T> {
         const EDGE: usize = 100;
         let all = len + 1;
         let step = all.div_ceil(self.offsets_max.max(1)).max(1);
-        (0..all).filter(|at| step == 1 || *at < EDGE || *at + EDGE >= all || at % step == 0).map(|at| at as u64).collect()
+        (0..all)
+            .filter(|at| step == 1 || *at < EDGE || *at + EDGE >= all || at % step == 0)
+            .map(|at| at as u64)
+            .collect()
     }
 }

@@ -87,7 +87,9 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Completes => "a session of two peers that agree completes",
-            Self::LeavesStreamsOpen => "a protocol neither closes the streams, which are borrowed, nor waits for their end",
+            Self::LeavesStreamsOpen => {
+                "a protocol neither closes the streams, which are borrowed, nor waits for their end"
+            }
             Self::HandshakeOnce => "the application gets `HandshakeSuccess` exactly once, with the session's topic",
             Self::HandshakeFirst => "the application gets `HandshakeSuccess` before any data",
             Self::SameItems => "what arrives depends neither on how bytes are cut nor on how fast the application is",

@@ -230,8 +230,7 @@ where
         let (sends, reads) = (sends.clone(), reads.clone());
         Running { side, handle, events, sends, reads, panicked: None, waited: None, spins: false }
     };
-    let mut sides =
-        [start(Side::Initiator, a, &a_to_b, &b_to_a), start(Side::Acceptor, b, &b_to_a, &a_to_b)];
+    let mut sides = [start(Side::Initiator, a, &a_to_b, &b_to_a), start(Side::Acceptor, b, &b_to_a, &a_to_b)];
     settle(&mut sim, &mut sides, setup.drops);
     for side in &mut sides {
         let unflushed = side.sends.unflushed();
@@ -302,8 +301,7 @@ where
         let mut sink = Vec::new();
         futures::join!(write, peer.rx.read_to_end(&mut sink)).1
     });
-    let mut sides =
-        [Running { side, handle, events, sends, reads, panicked: None, waited: None, spins: false }];
+    let mut sides = [Running { side, handle, events, sends, reads, panicked: None, waited: None, spins: false }];
     settle(&mut sim, &mut sides, None);
     let [running] = sides;
     running.seen(&sim, Manner::Eager)

@@ -93,7 +93,9 @@ impl<T: TopicQuery + 'static> SyncProtocolSuite<'_, T> {
         for side in Side::BOTH {
             let saw = match baseline.events[side.index()].first() {
                 Some(FromSync::HandshakeSuccess(named)) if *named == topic => continue,
-                Some(FromSync::HandshakeSuccess(named)) => format!("sent HandshakeSuccess for {named:?}, not {topic:?}"),
+                Some(FromSync::HandshakeSuccess(named)) => {
+                    format!("sent HandshakeSuccess for {named:?}, not {topic:?}")
+                }
                 _ => "completed without HandshakeSuccess".to_owned(),
             };
             return Err(self.violation(side, setup, evidence(Rule::HandshakeOnce, saw)));

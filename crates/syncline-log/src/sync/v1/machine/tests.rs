@@ -26,7 +26,7 @@ fn operation(author: u8, log: u64, seq: u64, len: usize) -> StoredOperation {
     let mut header = vec![author];
     header.put_u64(log);
     header.put_u64(seq);
-    let body = (seq % 3 > 0).then(|| Bytes::from(vec![author; len]));
+    let body = (!seq.is_multiple_of(3)).then(|| Bytes::from(vec![author; len]));
     StoredOperation::new(SeqNum::new(seq), header.into(), body)
 }
 
