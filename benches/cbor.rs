@@ -1,7 +1,7 @@
 //! One CBOR frame that comes in chunks, decoded by the codec, beside one plain `ciborium` decode of the same bytes.
 //!
 //! Before the timed runs it prints the ratio of both by CPU time, which other work on the machine disturbs less than wall
-//! time.
+//! time; and beside it the ratio without what it takes to read the chunks, which a plain decode is not charged for.
 
 #![expect(clippy::print_stdout, reason = "the ratio is the result")]
 #![expect(clippy::expect_used, reason = "a benchmark that fails has no result")]
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use futures::executor::block_on;
-use futures::{AsyncRead, StreamExt};
+use futures::{AsyncRead, AsyncReadExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use syncline_core::cbor::{FrameLimits, into_cbor_stream_with};
@@ -63,33 +63,52 @@ fn by_ciborium<B: for<'de> Deserialize<'de>>(frame: &[u8]) {
     black_box(message);
 }
 
+/// What the stream itself costs: its chunks, each into the same small buffer.
+fn by_reading(frame: &[u8], chunk: usize) {
+    let mut chunks = Chunks { rest: frame, chunk };
+    let mut buffer = vec![0; 16 << 10];
+    while block_on(chunks.read(&mut buffer)).is_ok_and(|count| count > 0) {
+        black_box(&mut buffer);
+    }
+}
+
 /// CPU time of this thread so far, where the system tells it.
 fn cpu_time() -> Option<Duration> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// The least of several runs, which what else the machine does disturbs least.
+/// CPU time of one run in seconds: the least of several averages, which what else the machine does disturbs least.
 fn cpu_of(run: impl Fn()) -> Option<f64> {
-    let once = || {
+    // The system counts in steps of milliseconds.
+    const LONG_ENOUGH: Duration = Duration::from_millis(100);
+    let time = |runs: u32| {
         let before = cpu_time()?;
-        run();
-        Some((cpu_time()? - before).as_secs_f64())
+        (0..runs).for_each(|_| run());
+        Some(cpu_time()? - before)
     };
-    run();
-    (0..7).map(|_| once()).collect::<Option<Vec<_>>>()?.into_iter().reduce(f64::min)
+    let mut runs = 1;
+    while time(runs)? < LONG_ENOUGH {
+        runs *= 2;
+    }
+    let average = || Some(time(runs)?.as_secs_f64() / f64::from(runs));
+    (0..5).map(|_| average()).collect::<Option<Vec<_>>>()?.into_iter().reduce(f64::min)
 }
 
 fn print_ratios<B: Serialize + From<Vec<u8>> + for<'de> Deserialize<'de>>(kind: &str) {
     for mebibytes in [2, 4, 8] {
         let frame = frame::<B>(mebibytes << 20);
         for chunk in [1_400, 65_536] {
-            let (ours, plain) = (cpu_of(|| by_codec::<B>(&frame, chunk)), cpu_of(|| by_ciborium::<B>(&frame)));
-            let (Some(ours), Some(plain)) = (ours, plain) else { return };
-            let (ours, plain) = (ours * 1e3, plain * 1e3);
+            let ours = cpu_of(|| by_codec::<B>(&frame, chunk));
+            let plain = cpu_of(|| by_ciborium::<B>(&frame));
+            let reading = cpu_of(|| by_reading(&frame, chunk));
+            let (Some(ours), Some(plain), Some(reading)) = (ours, plain, reading) else { return };
             println!(
-                "{kind} {mebibytes} MiB in chunks of {chunk}: {ours:.1} ms, plain {plain:.1} ms, ratio {:.2}",
-                ours / plain
+                "{kind} {mebibytes} MiB in chunks of {chunk}: {:.2} ms, plain {:.2} ms, ratio {:.2}, without reading {:.2}",
+                ours * 1e3,
+                plain * 1e3,
+                ours / plain,
+                (ours - reading) / plain,
             );
         }
     }

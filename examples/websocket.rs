@@ -1,4 +1,4 @@
-//! A sync protocol over a transport that Syncline does not ship: a WebSocket, by tokio-tungstenite.
+//! Log sync over a transport that Syncline does not ship: a WebSocket, by tokio-tungstenite.
 //!
 //! All that a protocol needs is a stream of bytes that can be read and written. The adapter below makes one of the
 //! binary messages of a WebSocket; `docs/guide/transport.md` explains it.
@@ -7,7 +7,6 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
@@ -17,8 +16,12 @@ use std::task::{Context, Poll, ready};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Sink, SinkExt, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use syncline_core::session::{Session, SessionLimits, SessionReport};
-use syncline_core::{FromSync, SyncError, SyncProtocol, TopicQuery};
-use syncline_net::{TokioTimer, app_channel};
+use syncline_core::{TopicMap, TopicQuery};
+use syncline_crypto::{PublicKey, SigningKey};
+use syncline_log::ingest::{Classify, Placement};
+use syncline_log::store::{LogStore, Logs, MemoryStore, SeqRange};
+use syncline_log::{Body, Draft, EncodedOperation, Ingest, LogSync, LogWriter, PublishError};
+use syncline_net::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
@@ -126,153 +129,117 @@ where
     Ok(())
 }
 
-/// What is synced: the words of a list with this name.
+/// What is synced: the notes of two authors, one log each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct WordList(String);
+struct Notes;
 
-impl TopicQuery for WordList {}
+impl TopicQuery for Notes {}
 
-/// A tiny protocol: both sides send all their words.
 #[derive(Debug)]
-struct Words(BTreeSet<String>);
-
-type Tx<'a> = Box<&'a mut (dyn AsyncWrite + Send + Unpin)>;
-type Rx<'a> = Box<&'a mut (dyn AsyncRead + Send + Unpin)>;
-type App<'a> = Box<&'a mut (dyn Sink<FromSync<WordList>, Error = SyncError> + Send + Unpin)>;
-
-async fn write_text(tx: &mut (dyn AsyncWrite + Send + Unpin), text: &str) -> Result<(), SyncError> {
-    let len = u8::try_from(text.len()).map_err(|_| SyncError::Critical("a word is too long".into()))?;
-    tx.write_all(&[len]).await?;
-    Ok(tx.write_all(text.as_bytes()).await?)
-}
-
-async fn read_text(rx: &mut (dyn AsyncRead + Send + Unpin)) -> Result<String, SyncError> {
-    let mut len = [0];
-    rx.read_exact(&mut len).await?;
-    let mut text = vec![0; usize::from(len[0])];
-    rx.read_exact(&mut text).await?;
-    String::from_utf8(text).map_err(|err| SyncError::InvalidEncoding(err.to_string()))
-}
-
-impl Words {
-    /// An empty word is the end of the words. Both sides send and receive at the same time.
-    async fn exchange(&self, tx: Tx<'_>, rx: Rx<'_>, mut app_tx: App<'_>) -> Result<(), SyncError> {
-        let (tx, rx) = (&mut **tx, &mut **rx);
-        let send = async {
-            for word in &self.0 {
-                write_text(tx, word).await?;
-            }
-            write_text(tx, "").await?;
-            tx.flush().await?;
-            Ok::<_, SyncError>(())
-        };
-        let receive = async {
-            loop {
-                match read_text(rx).await?.into_bytes() {
-                    word if word.is_empty() => return Ok(()),
-                    header => app_tx.send(FromSync::Data { header, payload: None }).await?,
-                }
-            }
-        };
-        futures::future::try_join(send, receive).await?;
-        Ok(())
-    }
-}
+struct NoteLogs([PublicKey; 2]);
 
 #[async_trait::async_trait]
-impl<'a> SyncProtocol<'a, WordList> for Words {
-    fn name(&self) -> &'static str {
-        "example-words/1"
+impl TopicMap<Notes, Logs<u64>> for NoteLogs {
+    async fn get(&self, _topic: &Notes) -> Option<Logs<u64>> {
+        Some(self.0.iter().map(|author| (*author, vec![0])).collect())
     }
+}
 
-    async fn initiate(
-        self: Arc<Self>,
-        topic: WordList,
-        tx: Tx<'a>,
-        rx: Rx<'a>,
-        mut app_tx: App<'a>,
-    ) -> Result<(), SyncError> {
-        write_text(&mut **tx, &topic.0).await?;
-        app_tx.send(FromSync::HandshakeSuccess(topic)).await?;
-        self.exchange(tx, rx, app_tx).await
-    }
+/// Every operation belongs to its author's only log.
+#[derive(Debug)]
+struct OneLog;
 
-    async fn accept(self: Arc<Self>, tx: Tx<'a>, rx: Rx<'a>, mut app_tx: App<'a>) -> Result<(), SyncError> {
-        let topic = WordList(read_text(&mut **rx).await?);
-        app_tx.send(FromSync::HandshakeSuccess(topic)).await?;
-        self.exchange(tx, rx, app_tx).await
+impl Classify<u64> for OneLog {
+    fn place(&self, _operation: &EncodedOperation) -> Option<Placement<u64>> {
+        Some(Placement::next(0))
     }
+}
+
+/// One side: an author with a store.
+struct Peer {
+    topics: Arc<NoteLogs>,
+    store: Arc<MemoryStore<u64>>,
 }
 
 enum Role {
-    Initiate(WordList),
+    Initiate,
     Accept,
 }
 
-/// Runs one side over a WebSocket, and gives what came.
-async fn sync<S>(
-    socket: WebSocketStream<S>,
-    role: Role,
-    words: &[&str],
-) -> Result<(BTreeSet<String>, SessionReport), Box<dyn Error + Send + Sync>>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-{
-    let protocol = Arc::new(Words(words.iter().map(ToString::to_string).collect()));
-    let session = Session::new(Arc::new(TokioTimer::new()), SessionLimits::default());
-    let (mut app_tx, app_rx) = app_channel(16);
-    let (mut rx, mut tx) = WebSocketBytes::new(socket).split();
-    let run = async {
-        let outcome = match role {
-            Role::Initiate(topic) => session.initiate(protocol, topic, &mut tx, &mut rx, &mut *app_tx).await,
-            Role::Accept => session.accept(protocol, &mut tx, &mut rx, &mut *app_tx).await,
+impl Peer {
+    async fn new(key: SigningKey, topics: Arc<NoteLogs>, notes: &[&'static str]) -> Result<Self, PublishError> {
+        let store = Arc::new(MemoryStore::new());
+        let writer = LogWriter::new(Arc::clone(&store), Arc::new(key));
+        writer.publish(0, notes.iter().map(|note| Draft::<()>::new(Some(Body::new(*note)), None))).await?;
+        Ok(Self { topics, store })
+    }
+
+    /// Runs one side over a WebSocket: what arrives is verified and stored.
+    async fn sync<S>(&self, socket: WebSocketStream<S>, role: Role) -> Result<SessionReport, AnyError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        let protocol = Arc::new(LogSync::new(self.topics.clone(), Arc::clone(&self.store)));
+        let mut ingest = Ingest::new(self.topics.clone(), Arc::clone(&self.store), Arc::new(OneLog));
+        let session = Session::new(Arc::new(TokioTimer::new()), SessionLimits::default());
+        let (mut rx, mut tx) = WebSocketBytes::new(socket).split();
+        let report = match role {
+            Role::Initiate => session.initiate(protocol, Notes, &mut tx, &mut rx, &mut ingest).await?,
+            Role::Accept => session.accept(protocol, &mut tx, &mut rx, &mut ingest).await?,
         };
-        // Ends the stream of items below.
-        drop(app_tx);
-        outcome
-    };
-    let received = app_rx.filter_map(|item| async move {
-        match item {
-            FromSync::Data { header, .. } => String::from_utf8(header).ok(),
-            FromSync::HandshakeSuccess(_) => None,
-        }
-    });
-    let (outcome, received) = futures::future::join(run, received.collect()).await;
-    let report = outcome?;
-    let whole = rx.reunite(tx)?;
-    close(whole).await?;
-    Ok((received, report))
+        close(rx.reunite(tx)?).await?;
+        Ok(report)
+    }
+
+    /// The notes of an author, as they are stored here.
+    async fn notes(&self, author: PublicKey) -> Result<Vec<String>, AnyError> {
+        let page = self.store.read(author, 0, SeqRange::ALL, usize::MAX).await?;
+        let bodies = page.operations.into_iter().filter_map(|operation| operation.body);
+        bodies.map(|body| Ok(String::from_utf8(body.to_vec())?)).collect()
+    }
 }
 
-async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+type AnyError = Box<dyn Error + Send + Sync>;
+
+async fn run() -> Result<(), AnyError> {
+    // Keys come from a random source, in earnest.
+    let (ours, theirs) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+    let (us, them) = (ours.public_key(), theirs.public_key());
+    let topics = Arc::new(NoteLogs([us, them]));
+    let client = Peer::new(ours, topics.clone(), &["plum", "quince", "fig"]).await?;
+    let server = Peer::new(theirs, topics, &["apple", "pear"]).await?;
+
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let addr = listener.local_addr()?;
-    let server = tokio::spawn(async move {
+    let serve = async {
         let (socket, _) = listener.accept().await?;
         let socket = accept_async_with_config(socket, Some(config())).await?;
-        sync(socket, Role::Accept, &["apple", "pear"]).await
-    });
+        server.sync(socket, Role::Accept).await
+    };
+    let dial = async {
+        let socket = TcpStream::connect(addr).await?;
+        let (socket, _) = client_async_with_config(format!("ws://{addr}/sync"), socket, Some(config())).await?;
+        client.sync(socket, Role::Initiate).await
+    };
+    let (report, _) = futures::future::try_join(dial, serve).await?;
 
-    let socket = TcpStream::connect(addr).await?;
-    let (socket, _) = client_async_with_config(format!("ws://{addr}/sync"), socket, Some(config())).await?;
-    let topic = WordList("fruit".into());
-    let (at_client, report) = sync(socket, Role::Initiate(topic), &["plum", "quince", "fig"]).await?;
-    let (at_server, _) = server.await??;
-
+    let (at_client, at_server) = (client.notes(them).await?, server.notes(us).await?);
     println!("the client got {at_client:?}, the server got {at_server:?}");
     println!("{} bytes went out, {} came in", report.bytes_sent(), report.bytes_received());
-    assert_eq!(at_client, ["apple", "pear"].map(String::from).into());
-    assert_eq!(at_server, ["fig", "plum", "quince"].map(String::from).into());
+    assert_eq!(at_client, ["apple", "pear"]);
+    assert_eq!(at_server, ["plum", "quince", "fig"]);
     Ok(())
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn main() -> Result<(), AnyError> {
     run().await
 }
 
 #[cfg(test)]
 mod tests {
+    use syncline_core::SyncError;
+
     use super::*;
 
     #[tokio::test]

@@ -18,21 +18,42 @@ use crate::transcript::{
     Play, data, done, have, have_nothing, key, operations, operations_of, paused, scope, store, topic,
 };
 
-/// Both roles, each with all that it receives in a whole session in which both sides have something to send.
-fn whole_sessions(topic: &Topic) -> [(Role<'_>, Image<u64>, Vec<u8>, Vec<Stored>); 2] {
-    let all = operations(4);
-    let for_acceptor = [have(&[(0, 1)]), data(&all[3]), done()].concat();
-    let for_initiator = [data(&all[2]), data(&all[3]), done(), have(&[])].concat();
-    [
-        (Role::Accept, store(0, &all[..3]), for_acceptor, all[3..].to_vec()),
-        (Role::Initiate(topic), store(0, &all[..2]), for_initiator, all[2..].to_vec()),
-    ]
+/// One side of a whole session in which both sides have something to send.
+struct Whole<'a> {
+    role: Role<'a>,
+    image: Image<u64>,
+    /// All that comes from the peer.
+    input: Vec<u8>,
+    received: Vec<Stored>,
+}
+
+impl Whole<'_> {
+    fn both(topic: &Topic) -> [Whole<'_>; 2] {
+        let all = operations(4);
+        let for_acceptor = [have(&[(0, 1)]), data(&all[3]), done()].concat();
+        let for_initiator = [data(&all[2]), data(&all[3]), done(), have(&[])].concat();
+        [
+            Whole { role: Role::Accept, image: store(0, &all[..3]), input: for_acceptor, received: all[3..].to_vec() },
+            Whole {
+                role: Role::Initiate(topic),
+                image: store(0, &all[..2]),
+                input: for_initiator,
+                received: all[2..].to_vec(),
+            },
+        ]
+    }
+
+    /// The session with the first `len` bytes from the peer.
+    fn play(&self, len: usize) -> Play<'_> {
+        Play::new(self.role, self.image.clone(), self.input[..len].to_vec())
+    }
 }
 
 #[test]
 fn a_stream_that_ends_early_is_the_peers_fault_at_every_byte() {
     let topic = topic();
-    for (role, image, input, received) in whole_sessions(&topic) {
+    for whole in Whole::both(&topic) {
+        let Whole { role, input, received, .. } = &whole;
         for len in 0..=input.len() {
             for end in [
                 End::Closed,
@@ -40,7 +61,7 @@ fn a_stream_that_ends_early_is_the_peers_fault_at_every_byte() {
                 End::Failed(io::ErrorKind::UnexpectedEof),
                 End::Failed(io::ErrorKind::Other),
             ] {
-                let mut play = Play::new(role, image.clone(), input[..len].to_vec());
+                let mut play = whole.play(len);
                 play.end = end;
                 let outcome = play.run::<Ours>().0.expect("the session ends");
                 if len == input.len() {
@@ -60,17 +81,18 @@ fn a_stream_that_ends_early_is_the_peers_fault_at_every_byte() {
 #[test]
 fn a_peer_that_stops_taking_is_at_fault_at_every_byte() {
     let topic = topic();
-    for (role, image, input, _) in whole_sessions(&topic) {
-        let whole = Play::new(role, image.clone(), input.clone()).run::<Ours>().1;
-        assert!(whole.len() > 300);
-        for takes in 0..=whole.len() {
-            let mut play = Play::new(role, image.clone(), input.clone());
+    for whole in Whole::both(&topic) {
+        let role = whole.role;
+        let all = whole.play(whole.input.len()).run::<Ours>().1;
+        assert!(all.len() > 300);
+        for takes in 0..=all.len() {
+            let mut play = whole.play(whole.input.len());
             play.takes = takes;
             let (outcome, sent) = play.run::<Ours>();
-            assert_eq!(sent, whole[..takes]);
+            assert_eq!(sent, all[..takes]);
             match outcome.expect("the session ends").result {
-                Ok(()) => assert_eq!(takes, whole.len(), "{role:?}"),
-                Err(Failure::Unexpected(_)) => assert!(takes < whole.len(), "{role:?}"),
+                Ok(()) => assert_eq!(takes, all.len(), "{role:?}"),
+                Err(Failure::Unexpected(_)) => assert!(takes < all.len(), "{role:?}"),
                 result => panic!("{role:?}, {takes} bytes taken: {result:?}"),
             }
         }
@@ -96,7 +118,7 @@ impl Timer for VirtualTime {
 #[test]
 fn a_peer_that_falls_silent_does_not_hold_a_session_for_ever() {
     let topic = topic();
-    for (role, image, input, _) in whole_sessions(&topic) {
+    for Whole { role, image, input, .. } in Whole::both(&topic) {
         for len in 0..input.len() {
             paused(async {
                 let peer = our_peer(&image, Receive::Forward).await;
@@ -117,7 +139,7 @@ fn a_peer_that_falls_silent_does_not_hold_a_session_for_ever() {
 #[test]
 fn an_application_that_is_gone_is_critical() {
     let topic = topic();
-    for (role, image, input, _) in whole_sessions(&topic) {
+    for Whole { role, image, input, .. } in Whole::both(&topic) {
         paused(async {
             let peer = our_peer(&image, Receive::Forward).await;
             let (mut stream, _) = Stream::scripted(&input, usize::MAX, End::Silence, usize::MAX);

@@ -101,6 +101,9 @@ where
             return Ok(None);
         }
         let Some(len) = self.scanner.scan(buffer)? else {
+            // Spares most of the copying while a large item grows. Not all that is claimed at once: only a multiple of what
+            // has come.
+            buffer.reserve(self.scanner.missing().min(GROWTH * buffer.len()));
             return Ok(None);
         };
         let mut rest = buffer.get(..len).unwrap_or_default();
@@ -123,6 +126,9 @@ where
         }
     }
 }
+
+/// How many times what has come of an item is reserved for the rest of it at most.
+const GROWTH: usize = 4;
 
 /// Serde's texts quote what the peer sent, for example an unknown variant: keep them short and printable.
 const DESCRIPTION_CHARS_MAX: usize = 160;

@@ -150,6 +150,11 @@ impl FrameScanner {
         self.limits
     }
 
+    /// The least number of bytes that the current item still takes, as far as it has claimed them.
+    pub(super) fn missing(&self) -> usize {
+        self.string.saturating_add(usize::try_from(self.owed).unwrap_or(usize::MAX))
+    }
+
     /// Looks for the end of the item that starts at `buffer[0]`, continuing where the last call stopped.
     ///
     /// Returns the item's length once it is whole, and is then ready for the next item, which must start at the front of

@@ -67,23 +67,16 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection to `peer`, kept or new.
+    /// A connection to `peer`, kept or new. One that was kept may have died.
     pub(crate) async fn lease(shared: &Arc<Shared>, peer: &PeerAddr) -> Result<Lease, ConnectError> {
         let connector = shared.connector.as_ref().ok_or(ConnectError::NoConnector)?;
         if !connector.multiplexes() {
             let connection = connect(connector, peer, shared.limits.connect_timeout).await?;
             return Ok(Lease { connection, was_kept: false, generation: None, _in_use: None });
         }
-        loop {
-            let (slot, in_use, was_kept) = shared.pool.slot(shared, connector, peer);
-            let connection = slot.dialled.await?;
-            // One that was dialled just now is given out even if it has died at once: to dial again might not end.
-            if !was_kept || connection.error().is_none() {
-                let generation = Some(slot.generation);
-                return Ok(Lease { connection, was_kept, generation, _in_use: Some(in_use) });
-            }
-            shared.pool.forget(peer, slot.generation);
-        }
+        let (slot, in_use, was_kept) = shared.pool.slot(shared, connector, peer);
+        let connection = slot.dialled.await?;
+        Ok(Lease { connection, was_kept, generation: Some(slot.generation), _in_use: Some(in_use) })
     }
 
     /// Gives up the connection of `lease`, which seems to be dead: the next lease dials. Others may still use it.

@@ -262,6 +262,76 @@ async fn a_stopped_endpoint_takes_nobody_new_and_keeps_who_is_there() {
     assert!(matches!(b.connect(&a.peer_addr().unwrap()).await, Err(ConnectError::Closed)));
 }
 
+/// The type of the long header in which an endpoint answers a dialler's first flight.
+async fn answer_to_first_flight(config: QuicConfig) -> u8 {
+    let b = bind(2, config);
+    let (near, far) =
+        (std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    for socket in [&near, &far] {
+        socket.set_nonblocking(true).unwrap();
+    }
+    let near = tokio::net::UdpSocket::from_std(near).unwrap();
+    let far = tokio::net::UdpSocket::from_std(far).unwrap();
+    let a = bind(1, QuicConfig::default());
+    let addr = PeerAddr::at(key(2).public_key(), near.local_addr().unwrap()).unwrap();
+    let accept = async { b.accept().await.unwrap().establish().await };
+    let talk = async {
+        let mut datagram = vec![0; 65_536];
+        let len = near.recv(&mut datagram).await.unwrap();
+        far.send_to(&datagram[..len], b.local_addr()).await.unwrap();
+        far.recv(&mut datagram).await.unwrap();
+        // Bits 4 and 5 of a long header, which nothing hides (RFC 9000, 17.2).
+        (datagram[0] >> 4) & 0b11
+    };
+    tokio::select! {
+        _ = a.connect(&addr) => panic!("nobody answered the dialler"),
+        _ = accept => panic!("half a handshake was accepted"),
+        kind = talk => kind,
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_limit_a_dialler_is_answered_with_a_retry() {
+    const INITIAL: u8 = 0;
+    const RETRY: u8 = 3;
+    let config = |max| QuicConfig::default().with_unvalidated_handshakes_max(max);
+    assert_eq!(answer_to_first_flight(config(1)).await, INITIAL);
+    assert_eq!(answer_to_first_flight(config(0)).await, RETRY);
+}
+
+/// A session that is resumed would not ask again who may come in.
+#[tokio::test]
+async fn a_dialler_that_would_resume_is_judged_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let b = bind(
+        2,
+        QuicConfig::default().with_allow(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Access::Allow
+        }),
+    );
+    let mut tls = TlsIdentity::new(key(1)).client(key(2).public_key(), Arc::default()).unwrap();
+    tls.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let a = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    for dials in 1..=3 {
+        let dial = async { a.connect_with(config.clone(), b.local_addr(), UNUSED_SERVER_NAME).unwrap().await };
+        let accept = async { b.accept().await.unwrap().establish().await };
+        let (dialled, accepted) = both(dial, accept).await;
+        let (dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
+        // A ticket would come with the first data.
+        let talk = async {
+            let (mut tx, _rx) = dialled.open_bi().await.unwrap();
+            tx.write_all(b"x").await.unwrap();
+            tx.finish().unwrap();
+            tx.stopped().await.unwrap();
+        };
+        both(talk, async { accepted.accept().await.unwrap().rx.read_exact(&mut [0]).await.unwrap() }).await;
+        assert_eq!(asked.load(Ordering::SeqCst), dials);
+    }
+}
+
 #[tokio::test]
 async fn beyond_the_limit_a_dialler_must_show_its_address_and_gets_in() {
     let b = bind(2, QuicConfig::default().with_unvalidated_handshakes_max(0));

@@ -1,12 +1,16 @@
 //! Each limit of a node, at the limit and beyond.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::future::join_all;
 use syncline_net::memory::MemoryNetwork;
-use syncline_net::transport::{Connection, Connector};
-use syncline_net::{BuildError, NegotiationError, Node, NodeLimits, PeerAddr, RefuseReason, SyncFailure};
+use syncline_net::transport::{Connection, Connector, Incoming, Listener};
+use syncline_net::{
+    BuildError, NegotiationError, Node, NodeLimits, PeerAddr, RefuseReason, SyncFailure, TransportError,
+};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -175,6 +179,47 @@ async fn the_time_to_connect() {
         "{failure:?}"
     );
     assert_eq!(start.elapsed(), Duration::from_secs(3));
+}
+
+/// A listener with one connection, whose peer never ends its handshake.
+#[derive(Debug, Default)]
+struct HalfOpen {
+    taken: AtomicBool,
+}
+
+#[async_trait]
+impl Listener for HalfOpen {
+    async fn accept(&self) -> Result<Incoming, TransportError> {
+        if self.taken.swap(true, Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        Ok(Incoming::new(std::future::pending()))
+    }
+
+    fn stop(&self) {}
+
+    async fn close(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_a_handshake() {
+    let limits = NodeLimits::default().with_handshake_timeout(Duration::from_secs(4)).with_connections_max(1, 1);
+    let network = MemoryNetwork::default();
+    let endpoint = network.endpoint(id(2)).unwrap();
+    let addr = endpoint.addr().clone();
+    let b = memory_node(endpoint, limits).listener(Arc::<HalfOpen>::default());
+    let b = b.register(Exchange::new(vec![]), Inbox::new().handler()).build().unwrap();
+    tokio::time::sleep(Duration::from_millis(3_900)).await;
+    assert_eq!(b.task_count(), 3, "two listeners and what is half open");
+    let a = node(&network, 1);
+    assert!(sync_items(&a, &addr, Exchange::new(vec![])).await.is_err(), "the only place is taken");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(b.task_count(), 2);
+    sync_items(&a, &addr, Exchange::new(vec![])).await.unwrap();
+    // Nor does a shutdown wait for it.
+    let start = Instant::now();
+    b.shutdown().await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
