@@ -10,7 +10,7 @@
 //! The subscriber asks for the topic "index", learns which folders there are, asks for the topic "files", verifies and
 //! stores what comes, and writes the files out. Then one file changes, and only that travels.
 
-#![expect(clippy::print_stdout, reason = "a program for people")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 #![expect(unreachable_pub, reason = "modules of a program, not of a library")]
 
 mod args;
@@ -23,6 +23,7 @@ mod table;
 
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
 use args::Mode;
 use publisher::Publisher;
@@ -30,7 +31,17 @@ use subscriber::Subscriber;
 use table::Table;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("{err}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     match args::parse(std::env::args().skip(1))? {
         Mode::Help => {
             println!("{}", args::USAGE);

@@ -147,10 +147,11 @@ where
         self
     }
 
-    /// For sessions with this peer, whose key the transport has proven. It is what [`Access`] gets to see.
+    /// For sessions with this peer, whose key the transport has proven; `None` if it has proven none. It is what
+    /// [`Access`] gets to see, and `None` unless this is called.
     #[must_use]
-    pub fn with_remote(mut self, remote: PublicKey) -> Self {
-        self.remote = Some(remote);
+    pub fn with_remote(mut self, remote: impl Into<Option<PublicKey>>) -> Self {
+        self.remote = remote.into();
         self
     }
 

@@ -19,6 +19,7 @@ use crate::{Body, EncodedOperation, Header, Link, Operation};
 
 mod corruption;
 mod faults;
+mod interleaved;
 
 fn key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])

@@ -62,4 +62,9 @@ impl Index {
         let more = self.more.get(hash).into_iter().flatten();
         self.find(hash).into_iter().chain(more.copied()).collect()
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.places.len() + self.more.values().map(Vec::len).sum::<usize>()
+    }
 }

@@ -4,6 +4,9 @@ mod index;
 mod log;
 mod state;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -157,6 +157,16 @@ impl<L: LogId> State<L> {
         self.cursors.remove(name).is_some()
     }
 
+    #[cfg(test)]
+    pub(super) fn index_len(&self) -> usize {
+        self.index.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn slots_len(&self) -> usize {
+        self.slots.len()
+    }
+
     fn number(&self, author: &PublicKey, log_id: &L) -> Option<LogNumber> {
         self.numbers.get(author)?.get(log_id).copied()
     }

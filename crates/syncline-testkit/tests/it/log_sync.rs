@@ -1,0 +1,1 @@
+//! The protocol of `syncline-log` keeps the contract that the suite checks.
