@@ -2,4 +2,5 @@
 
 mod database;
 mod log_store;
+mod log_sync;
 mod sync_protocol;
