@@ -58,11 +58,15 @@ impl Case {
         assert_eq!(&initiator.dump(&keys).await, left, "the initiator's store is not what was put in");
         assert_eq!(&acceptor.dump(&keys).await, right, "the acceptor's store is not what was put in");
 
-        let (mut near, mut far) = self.transport.connect().await;
+        let (near, far) = self.transport.connect().await;
         let sessions = async {
-            tokio::join!(initiator.session(Role::Initiate(topic), &mut near), acceptor.session(Role::Accept, &mut far))
+            tokio::join!(
+                to_the_end(&mut initiator, Role::Initiate(topic), near),
+                to_the_end(&mut acceptor, Role::Accept, far)
+            )
         };
-        let (initiated, accepted) = tokio::time::timeout(HANGS, sessions).await.expect("the session hangs");
+        let ((initiated, near), (accepted, far)) =
+            tokio::time::timeout(HANGS, sessions).await.expect("the session hangs");
 
         let to_initiator = missing(right, left, scope);
         let to_acceptor = missing(left, right, scope);
@@ -83,8 +87,20 @@ impl Case {
         if near_refused + far_refused == 0 {
             same(&near_held, &far_held, scope);
         }
-        nothing_left(near, far).await;
+        nothing_left(near.expect("the session succeeded"), far.expect("the session succeeded")).await;
     }
+}
+
+/// One side of a session. If it fails its stream is gone, as it would be in an application, so that the other side fails
+/// too.
+async fn to_the_end<L: LogName, P: Peer<L>>(
+    peer: &mut P,
+    role: Role<'_>,
+    mut stream: Stream,
+) -> (Outcome, Option<Stream>) {
+    let outcome = peer.session(role, &mut stream).await;
+    let stream = outcome.result.is_ok().then_some(stream);
+    (outcome, stream)
 }
 
 /// Both stores hold the same operations, as far as neither side had deleted them before: each log of the topic has the same

@@ -32,7 +32,7 @@ impl<E> Draft<E> {
     }
 }
 
-/// Why operations were not published. None of them is stored.
+/// Why operations were not published.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -100,7 +100,8 @@ impl<S> LogWriter<S> {
     ///
     /// # Errors
     ///
-    /// [`PublishError`]; nothing is stored then, unless it is a [`PublishError::Store`] whose outcome is unknown.
+    /// [`PublishError`]. Nothing is stored then, but for two cases: a [`PublishError::Store`] whose outcome is unknown, and
+    /// a [`PublishError::Contended`] after drafts that prune. Read the log's tip to know.
     ///
     /// # Cancel safety
     ///

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cheap;
 pub mod conformance;
 pub mod crash;
 #[cfg(feature = "redb")]

@@ -36,7 +36,8 @@ pub enum FailureCause {
 }
 
 impl FailureCause {
-    /// Whether the fault lies with the peer or the connection.
+    /// Whether the fault lies with the peer or the connection. A total deadline counts as theirs, though this side may have
+    /// taken some of the time.
     #[must_use]
     pub fn is_peer_fault(&self) -> bool {
         match self {

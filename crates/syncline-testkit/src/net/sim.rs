@@ -119,11 +119,11 @@ pub enum SimError {
         message: String,
     },
     /// The tasks asked for more polls than allowed: somebody asks to be polled again and again.
-    #[error("polled {polls} times, last {task}")]
+    #[error("polled {polls} times, most of them {task}")]
     Busy {
-        /// The name of the task that was to be polled next.
+        /// The name of the task that was polled most.
         task: String,
-        /// The number of polls.
+        /// The number of polls of all tasks.
         polls: u64,
     },
     /// More virtual time passed than allowed.
@@ -229,10 +229,12 @@ impl<'s> Sim<'s> {
     /// Any [`SimError`] but [`SimError::Deadlock`], which is [`Step::Idle`].
     pub fn step(&mut self) -> Result<Step, SimError> {
         let Some(index) = self.next_woken() else { return self.advance() };
-        let Some(task) = self.tasks.get_mut(index) else { return Ok(Step::Polled(TaskId(index))) };
         if self.polls >= self.polls_max {
-            return Err(SimError::Busy { task: task.name.clone(), polls: self.polls });
+            let busiest = self.tasks.iter().max_by_key(|task| task.polls);
+            let task = busiest.map(|task| task.name.clone()).unwrap_or_default();
+            return Err(SimError::Busy { task, polls: self.polls });
         }
+        let Some(task) = self.tasks.get_mut(index) else { return Ok(Step::Polled(TaskId(index))) };
         task.wake.is_queued.store(false, Ordering::SeqCst);
         let Some(future) = task.future.as_mut() else { return Ok(Step::Polled(TaskId(index))) };
         self.polls += 1;

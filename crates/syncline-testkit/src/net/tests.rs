@@ -255,6 +255,7 @@ fn a_task_that_never_rests_and_time_without_end_are_errors() {
             std::task::Poll::<()>::Pending
         }),
     );
+    sim.spawn("innocent", clock.sleep_until(Timestamp::from_millis(1)));
     assert_eq!(sim.run(), Err(SimError::Busy { task: "spinner".into(), polls: 100 }));
 
     let mut sim = Sim::new(&clock).with_time_max(Duration::from_secs(60));

@@ -2,5 +2,4 @@
 
 mod database;
 mod log_store;
-mod log_sync;
 mod sync_protocol;

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::poll_fn;
+use futures::future::{Either, poll_fn, select};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, Sink, SinkExt};
 use serde::{Deserialize, Serialize};
+use syncline_core::clock::{Clock, ManualClock, Timer};
 use syncline_core::{FromSync, SyncError, SyncProtocol, TopicQuery};
 use syncline_testkit::conformance::{Pair, Rule, Side, SyncProtocolSuite, sync_protocol};
 
@@ -25,6 +27,9 @@ enum Flaw {
     EofIsCritical,
     HangsAtEof,
     SpinsAtEof,
+    SpinsWhileWaiting,
+    ResetIsCritical,
+    SilenceIsSuccess,
     HandshakeTwice,
     NoHandshake,
     OtherTopic,
@@ -35,6 +40,7 @@ enum Flaw {
     ClosesStream,
     WaitsForEnd,
     ForgetsFlush,
+    ExpectsWholeItems,
     WritesBeforeReading,
     DropsItemsWhenSlow,
     HidesGoneApplication,
@@ -53,6 +59,7 @@ struct Items {
     items: BTreeSet<Vec<u8>>,
     flaw: Flaw,
     busy: AtomicBool,
+    clock: ManualClock,
 }
 
 type Tx<'t> = &'t mut (dyn AsyncWrite + Send + Unpin);
@@ -84,12 +91,40 @@ impl Items {
         Ok(())
     }
 
+    /// How many bytes were read; none if nothing came and that is taken for success.
+    async fn read(&self, rx: Rx<'_>, buffer: &mut [u8]) -> Result<Option<usize>, SyncError> {
+        let mut read = rx.read(buffer);
+        let outcome = match self.flaw {
+            Flaw::SpinsWhileWaiting => {
+                poll_fn(|cx| {
+                    cx.waker().wake_by_ref();
+                    read.poll_unpin(cx)
+                })
+                .await
+            }
+            Flaw::SilenceIsSuccess => {
+                let patience = self.clock.sleep_until(self.clock.now() + Duration::from_secs(5));
+                match select(read, patience).await {
+                    Either::Left((outcome, _)) => outcome,
+                    Either::Right(_) => return Ok(None),
+                }
+            }
+            _ => read.await,
+        };
+        match outcome {
+            Err(err) if self.has(Flaw::ResetIsCritical) => Err(SyncError::Critical(err.to_string())),
+            outcome => Ok(Some(outcome?)),
+        }
+    }
+
     /// One byte; none if the stream has ended and that is taken for success.
     async fn byte(&self, rx: Rx<'_>) -> Result<Option<u8>, SyncError> {
         let mut byte = [0];
         loop {
-            if rx.read(&mut byte).await? == 1 {
-                return Ok(Some(byte[0]));
+            match self.read(rx, &mut byte).await? {
+                None => return Ok(None),
+                Some(1) => return Ok(Some(byte[0])),
+                Some(_) => {}
             }
             return match self.flaw {
                 Flaw::EofIsSuccess => Ok(None),
@@ -104,7 +139,11 @@ impl Items {
     async fn receive_items(&self, rx: Rx<'_>, app: AppTx<'_>) -> Result<(), SyncError> {
         while let Some(len @ 1..) = self.byte(rx).await? {
             let mut header = Vec::new();
-            for _ in 0..len {
+            if self.has(Flaw::ExpectsWholeItems) {
+                header.resize(usize::from(len), 0);
+                _ = rx.read(&mut header).await?;
+            }
+            while header.len() < usize::from(len) {
                 header.push(self.byte(rx).await?.unwrap_or(0));
             }
             if header.iter().any(|byte| !byte.is_ascii_lowercase()) {
@@ -228,13 +267,19 @@ impl<'a> SyncProtocol<'a, Topic> for Items {
     }
 }
 
-fn items(topic: u8, count: usize, len: u8, letter: u8, flaw: Flaw) -> Arc<Items> {
+fn items(clock: &ManualClock, topic: u8, count: usize, letter: u8, flaw: Flaw) -> Arc<Items> {
     let items = (0..count).map(|index| {
-        let mut item = vec![letter; usize::from(len)];
+        let mut item = vec![letter; 60];
         item[0] = b'a' + index as u8;
         item
     });
-    Arc::new(Items { topic: Topic(topic), items: items.collect(), flaw, busy: AtomicBool::new(false) })
+    Arc::new(Items {
+        topic: Topic(topic),
+        items: items.collect(),
+        flaw,
+        busy: AtomicBool::new(false),
+        clock: clock.clone(),
+    })
 }
 
 /// The suite over two peers of which those on `flawed` have the flaw.
@@ -242,13 +287,13 @@ fn suite(flaw: Flaw, flawed: &[Side]) -> SyncProtocolSuite<'static, Topic> {
     let of = |side| if flawed.contains(&side) { flaw } else { Flaw::Nothing };
     let (initiator, acceptor) = (of(Side::Initiator), of(Side::Acceptor));
     // Together more than the smallest buffer, and little enough to be quick.
-    let pair = move |own: u8, theirs: u8, topic: u8| {
-        let initiator = items(own, 5, 60, b'x', initiator);
-        Pair::new(initiator, items(theirs, 5, 60, b'y', acceptor), Topic(topic))
+    let pair = move |clock: &ManualClock, own: u8, theirs: u8, topic: u8| {
+        let initiator = items(clock, own, 5, b'x', initiator);
+        Pair::new(initiator, items(clock, theirs, 5, b'y', acceptor), Topic(topic))
     };
-    sync_protocol(move |_| pair(7, 7, 7))
-        .with_unknown_topic(move |_| pair(7, 7, 8))
-        .with_unsupported_topic(move |_| pair(7, 8, 7))
+    sync_protocol(move |clock| pair(clock, 7, 7, 7))
+        .with_unknown_topic(move |clock| pair(clock, 7, 7, 8))
+        .with_unsupported_topic(move |clock| pair(clock, 7, 8, 7))
         .with_offsets_max(400)
 }
 
@@ -295,6 +340,21 @@ fn hanging_and_spinning_at_the_end_of_a_stream_are_caught() {
 }
 
 #[test]
+fn spinning_while_the_peer_takes_its_time_is_caught() {
+    assert_caught_at_each_side(Flaw::SpinsWhileWaiting, Rule::Rests, "over a slow line");
+}
+
+#[test]
+fn blaming_itself_for_a_reset_is_caught() {
+    assert_caught_at_each_side(Flaw::ResetIsCritical, Rule::NotCritical, "was reset after 0 of 307 bytes");
+}
+
+#[test]
+fn success_when_the_peer_falls_silent_is_caught() {
+    assert_caught_at_each_side(Flaw::SilenceIsSuccess, Rule::CutIsNoSuccess, "nothing reached the");
+}
+
+#[test]
 fn wrong_handshakes_are_caught() {
     assert_caught_at_each_side(Flaw::HandshakeTwice, Rule::HandshakeOnce, "sent HandshakeSuccess 2 times");
     assert_caught_at_each_side(Flaw::OtherTopic, Rule::HandshakeOnce, "for Topic(99), not Topic(7)");
@@ -311,10 +371,21 @@ fn wrong_answers_to_garbage_are_caught() {
 }
 
 #[test]
+fn a_flipped_bit_alone_finds_a_panic() {
+    for side in BOTH {
+        let suite = suite(Flaw::PanicsOnGarbage, &[*side]).with_garbage_rounds(0);
+        let Err(violation) = suite.try_check() else { panic!("the flaw was not found") };
+        assert_eq!((violation.rule(), violation.side()), (Rule::NoPanic, *side));
+        assert!(violation.to_string().contains("was damaged with"), "{violation}");
+    }
+}
+
+#[test]
 fn wrong_use_of_the_streams_is_caught() {
     assert_caught_at_each_side(Flaw::ClosesStream, Rule::LeavesStreamsOpen, "closed its stream");
     assert_caught_at_each_side(Flaw::WaitsForEnd, Rule::LeavesStreamsOpen, "only when its stream was ended");
     assert_caught_at_each_side(Flaw::ForgetsFlush, Rule::Flushes, "bytes written and not flushed");
+    assert_caught_at_each_side(Flaw::ExpectsWholeItems, Rule::Completes, "one byte at a time");
     assert_caught(Flaw::WritesBeforeReading, BOTH, Rule::NeedsNoBuffer, "buffer 256 bytes");
 }
 
@@ -343,12 +414,12 @@ fn wrong_answers_to_topics_are_caught() {
 #[test]
 fn a_fixture_that_differs_from_time_to_time_is_told() {
     let calls = std::cell::Cell::new(0);
-    let violation = sync_protocol(move |_| {
+    let suite = sync_protocol(move |clock| {
         calls.set(calls.get() + 1);
-        Pair::new(items(1, calls.get(), 5, b'x', Flaw::Nothing), items(1, 1, 5, b'y', Flaw::Nothing), Topic(1))
-    })
-    .try_check()
-    .expect_err("the difference was not found");
+        let initiator = items(clock, 1, calls.get(), b'x', Flaw::Nothing);
+        Pair::new(initiator, items(clock, 1, 1, b'y', Flaw::Nothing), Topic(1))
+    });
+    let Err(violation) = suite.try_check() else { panic!("the difference was not found") };
     assert_eq!(violation.rule(), Rule::FixtureRepeats);
 }
 

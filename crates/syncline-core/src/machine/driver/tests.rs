@@ -330,8 +330,11 @@ fn errors_of_the_streams_are_the_peers_behaviour_and_deliver_what_was_before() {
 #[test]
 fn an_error_of_a_flush_ends_the_session() {
     let (side, out, _input, _ends) = Side::new(100);
-    out.change(|state| state.flush_error = Some(std::io::ErrorKind::ConnectionReset));
+    out.change(|state| state.flush_is_stuck = true);
     let mut task = side.task(Blocks::new(1, 10));
+    task.settle();
+    // Nothing else moves when it comes.
+    out.change(|state| state.flush_error = Some(std::io::ErrorKind::ConnectionReset));
     assert!(matches!(task.finish(), Err(SyncError::UnexpectedBehaviour(_))));
 }
 

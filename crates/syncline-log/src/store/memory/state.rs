@@ -68,9 +68,8 @@ impl<L: LogId> State<L> {
     pub(super) fn heights(&self, logs: &Logs<L>) -> Heights<L> {
         let of_author = |(author, log_ids): (&PublicKey, &Vec<L>)| {
             let numbers = self.numbers.get(author)?;
-            let height = |log_id: &L| Some((log_id.clone(), self.slot(*numbers.get(log_id)?)?.log.tip().seq_num));
-            let heights: BTreeMap<L, SeqNum> = log_ids.iter().filter_map(height).collect();
-            (!heights.is_empty()).then_some((*author, heights))
+            let height = |log_id: &L| Some(self.slot(*numbers.get(log_id)?)?.log.tip().seq_num);
+            found(*author, log_ids, height)
         };
         logs.iter().filter_map(of_author).collect()
     }
@@ -134,9 +133,7 @@ impl<L: LogId> State<L> {
         let Some(positions) = self.cursors.get(name) else { return Heights::new() };
         let of_author = |(author, log_ids): (&PublicKey, &Vec<L>)| {
             let known = positions.get(author)?;
-            let position = |log_id: &L| Some((log_id.clone(), *known.get(log_id)?));
-            let found: BTreeMap<L, SeqNum> = log_ids.iter().filter_map(position).collect();
-            (!found.is_empty()).then_some((*author, found))
+            found(*author, log_ids, |log_id| known.get(log_id).copied())
         };
         logs.iter().filter_map(of_author).collect()
     }
@@ -189,4 +186,19 @@ impl<L: LogId> State<L> {
         }
         number
     }
+}
+
+/// What `find` knows of an author's logs, if it knows any.
+fn found<L: LogId>(
+    author: PublicKey,
+    log_ids: &[L],
+    find: impl Fn(&L) -> Option<SeqNum>,
+) -> Option<(PublicKey, BTreeMap<L, SeqNum>)> {
+    let mut found = BTreeMap::new();
+    for log_id in log_ids {
+        if let Some(seq_num) = find(log_id) {
+            found.insert(log_id.clone(), seq_num);
+        }
+    }
+    (!found.is_empty()).then_some((author, found))
 }

@@ -36,8 +36,9 @@ pub(super) struct App<T: TopicQuery> {
     rest: Option<BoxFuture<'static, ()>>,
 }
 
-/// How long a slow application takes over one event.
-const SLOWNESS: Duration = Duration::from_secs(7);
+/// How long a slow application takes over one event: long beside everything else, and short beside the deadlines that a
+/// protocol may have.
+const SLOWNESS: Duration = Duration::from_millis(50);
 
 impl<T: TopicQuery> App<T> {
     pub(super) fn new(clock: &ManualClock, manner: Manner) -> (Self, Events<T>) {

@@ -28,7 +28,9 @@ impl Database for Meddled {
 
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), CommitError> {
         if let Some(meddler) = self.meddler.lock().unwrap().take() {
-            meddler(&DatabaseStore::new(Arc::clone(&self.db) as Arc<dyn Database>));
+            let store = DatabaseStore::new(Arc::clone(&self.db) as Arc<dyn Database>);
+            // On a thread of its own, since this one is in an executor already.
+            std::thread::scope(|scope| scope.spawn(|| meddler(&store)).join()).unwrap();
         }
         self.db.commit(batch, durability)
     }
