@@ -340,14 +340,20 @@ where
             return false;
         };
         let at = self.time.on_timer(deadline);
-        if self.sleep.as_ref().is_none_or(|(armed, _)| *armed != at) {
-            self.sleep = Some((at, timer.sleep_until(at)));
+        loop {
+            // Each sign of life moves a deadline on. A sleep that ends too early for it is kept, and a new one begun then.
+            let (armed, mut sleep) = match self.sleep.take() {
+                Some((armed, sleep)) if armed <= at => (armed, sleep),
+                _ => (at, timer.sleep_until(at)),
+            };
+            if sleep.as_mut().poll(cx).is_pending() {
+                self.sleep = Some((armed, sleep));
+                return false;
+            }
+            if armed >= at {
+                break;
+            }
         }
-        let Some((_, sleep)) = self.sleep.as_mut() else { return false };
-        if sleep.as_mut().poll(cx).is_pending() {
-            return false;
-        }
-        self.sleep = None;
         self.handle(Input::Timeout);
         true
     }

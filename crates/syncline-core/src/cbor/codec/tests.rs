@@ -137,6 +137,19 @@ fn a_message_at_the_limit_passes_both_ways_and_one_byte_more_does_not() {
 }
 
 #[test]
+fn memory_is_taken_for_what_came_and_not_for_what_was_claimed() {
+    for claim in [&[0x5a, 0x00, 0x0f, 0xff, 0x00][..], &[0x9a, 0x00, 0x0f, 0xff, 0x00]] {
+        let mut buffer = BytesMut::from(claim);
+        let mut codec = CborCodec::<Value>::new();
+        assert_eq!(codec.decode(&mut buffer).map(|item| item.is_some()), Ok(false));
+        assert!(buffer.capacity() < 200, "{} bytes for 5", buffer.capacity());
+        buffer.extend_from_slice(&[1; 1_000]);
+        assert_eq!(codec.decode(&mut buffer).map(|item| item.is_some()), Ok(false));
+        assert!((5_000..20_000).contains(&buffer.capacity()), "{} bytes for 1005", buffer.capacity());
+    }
+}
+
+#[test]
 fn half_of_a_message_that_cannot_be_encoded_does_not_stay_in_the_buffer() {
     struct Fails;
     impl Serialize for Fails {

@@ -374,6 +374,28 @@ fn a_deadline_fires_when_the_peer_is_silent_and_not_before() {
 }
 
 #[test]
+fn a_deadline_that_comes_nearer_is_kept_and_one_that_goes_away_is_forgotten() {
+    let clock = ManualClock::new(Timestamp::ZERO);
+    let (side, _out, input, _ends) = Side::new(100);
+    let side = Side { how: Drive::new().with_timer(Arc::new(clock.clone())), ..side };
+    let mut task = side.task(Fuse(Some(Timestamp::from_millis(90_000))));
+    task.settle();
+    input.push(&[20]);
+    task.settle();
+    assert_eq!(clock.next_wake(), Some(Timestamp::from_millis(20_000)));
+    input.push(&[0]);
+    task.settle();
+    assert_eq!(clock.next_wake(), None);
+    input.push(&[30]);
+    task.settle();
+    advance(&clock, 29);
+    task.settle();
+    assert_eq!(task.output, None);
+    advance(&clock, 1);
+    assert_eq!(task.finish(), Err(SyncError::UnexpectedBehaviour("too late".into())));
+}
+
+#[test]
 fn time_stands_still_while_the_application_stalls() {
     let clock = ManualClock::new(Timestamp::ZERO);
     let (side, _out, input, _ends) = Side::new(100);
@@ -502,6 +524,41 @@ fn a_peer_that_always_has_more_starves_neither_other_tasks_nor_a_deadline() {
     assert_eq!(task.output, Some(Err(SyncError::UnexpectedBehaviour("too long".into()))));
     drop(task);
     assert!(flood.0 <= 12 * ROUNDS_MAX, "{} reads in 12 polls", flood.0);
+}
+
+/// Each byte sets the deadline to so many seconds, 0 to none.
+struct Fuse(Option<Timestamp>);
+
+impl Machine for Fuse {
+    type Topic = Topic;
+    type Request = usize;
+    type Response = usize;
+
+    fn handle(&mut self, now: Timestamp, input: Input<'_, usize>) -> Result<(), SyncError> {
+        match input {
+            Input::Received(bytes) => {
+                let seconds = bytes.last().copied().filter(|seconds| *seconds > 0);
+                self.0 = seconds.map(|seconds| Timestamp::from_millis(u64::from(seconds) * 1_000));
+            }
+            Input::Timeout if self.0.is_some_and(|at| now >= at) => {
+                return Err(SyncError::UnexpectedBehaviour("too late".into()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Option<Output<Topic, usize>> {
+        None
+    }
+
+    fn next_timeout(&self) -> Option<Timestamp> {
+        self.0
+    }
+
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 #[test]
