@@ -159,7 +159,7 @@ impl Kept {
             tokio::select! {
                 biased;
                 () = connection.closed() => break,
-                () = shared.abort.cancelled() => break,
+                // Also when the node aborts: its sessions are cancelled, and must not fail by a closed connection instead.
                 () = async { shared.stop.cancelled().await; self.usage.unused_for(Duration::ZERO).await } => break,
                 () = self.usage.unused_for(shared.limits.connection_idle) => {
                     if shared.pool.retire(self) {

@@ -51,7 +51,7 @@ impl SessionHandler<Room> for PanicsAtStart {
     }
 }
 
-struct PanicsAtEnd;
+pub(crate) struct PanicsAtEnd;
 
 impl SessionHandler<Room> for PanicsAtEnd {
     fn start(&self, _: &AcceptedSession) -> AppSink<Room> {
@@ -165,7 +165,7 @@ async fn no_task_is_left_after_shutdowns() {
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn dropping_the_last_node_breaks_off_everything() {
     let pair = Pair::new(Exchange::of(Mood::Waits(Arc::default())));
     let handle = pair.a.sync(&pair.to_b, Exchange::new(vec![]), ROOM, discard());
@@ -174,9 +174,16 @@ async fn dropping_the_last_node_breaks_off_everything() {
     drop(pair.a);
     tokio::task::yield_now().await;
     assert!(clone.task_count() > 0, "a clone keeps the node");
+    let start = Instant::now();
     drop(clone);
-    assert!(handle.finished().await.is_err());
+    let failure = handle.finished().await.unwrap_err();
+    assert!(
+        matches!(&failure, SyncFailure::Session(failure) if failure.cause == FailureCause::Cancelled),
+        "{failure:?}"
+    );
     drop(pair.b);
+    assert!(pair.inbox.until_ended(1).await[0].outcome.is_err());
+    assert_eq!(start.elapsed(), Duration::ZERO);
     until_no_task_is_left().await;
 }
 

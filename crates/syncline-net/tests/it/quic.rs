@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use syncline_core::session::SessionLimits;
+use syncline_core::SyncError;
+use syncline_core::session::{FailureCause, SessionLimits};
 use syncline_net::quic::{QuicConfig, QuicEndpoint};
 use syncline_net::{
     Access, ConnectError, Identity, NegotiationError, Node, NodeLimits, PeerAddr, RefuseReason, SyncFailure,
@@ -15,7 +16,8 @@ use syncline_net::{
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 
-use crate::support::{Exchange, FOREVER, Inbox, Mood, ROOM, discard, id, items, key, sync_items};
+use crate::lifecycle::PanicsAtEnd;
+use crate::support::{Exchange, FOREVER, Inbox, Mood, ROOM, Room, discard, id, items, key, sync_items};
 
 fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -144,6 +146,26 @@ async fn the_last_bytes_arrive_though_a_side_shuts_down_at_once() {
             assert!(inbox.ended()[0].outcome.is_ok(), "round {round}");
             a.shutdown().await;
         }
+    }
+}
+
+/// A transport that resets what is dropped shows whether a stream was closed in order.
+#[tokio::test]
+async fn the_last_bytes_arrive_though_the_session_failed_or_its_handler_panicked() {
+    let (_b, to_b, _inbox) = acceptor(loopback(), QuicConfig::default(), patient(), Exchange::new(vec![]));
+    let endpoint = QuicEndpoint::bind(&key(3), loopback(), QuicConfig::default()).unwrap();
+    let to_c = endpoint.peer_addr().unwrap();
+    let _c = Node::builder().endpoint(endpoint).register(Exchange::new(items(3, 9)), PanicsAtEnd).build().unwrap();
+    let a = dialler(1, QuicConfig::default());
+    for _ in 0..20 {
+        for peer in [&to_b, &to_c] {
+            // The acceptor says no and returns at once.
+            let handle = a.sync(peer, Exchange::new(vec![]), Room(8), discard());
+            let SyncFailure::Session(failure) = handle.finished().await.unwrap_err() else { panic!("no session") };
+            let expected = SyncError::UnexpectedBehaviour("the peer does not know the room".into());
+            assert_eq!(failure.cause, FailureCause::Protocol(expected));
+        }
+        assert_eq!(sync_items(&a, &to_c, Exchange::new(vec![])).await.unwrap().1, items(3, 9));
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use syncline_core::session::{FailureCause, Phase};
 use syncline_core::{FromSync, SyncError};
 use syncline_net::tcp::{TcpConnector, TcpListener};
+use syncline_net::transport::Connector;
 use syncline_net::{
     Access, DynProtocol, Identity, NegotiationError, Node, NodeLimits, PeerAddr, RefuseReason, SyncFailure, app_channel,
 };
@@ -71,6 +72,10 @@ async fn an_address_with_a_key_is_never_dialled_by_a_transport_that_proves_none(
     let with_key = PeerAddr::new(id(2), addr.host(), addr.port()).unwrap();
     let failure = sync_items(&a, &with_key, Exchange::new(vec![])).await.unwrap_err();
     assert!(matches!(failure, SyncFailure::Connect(syncline_net::ConnectError::Unproven { .. })), "{failure:?}");
+    // The connector says so itself, before anybody is dialled.
+    let nobody = PeerAddr::new(id(2), "127.0.0.1", 1).unwrap();
+    let dialled = TcpConnector::new().connect(&nobody).await;
+    assert!(matches!(dialled, Err(syncline_net::ConnectError::Unproven { .. })), "{dialled:?}");
     assert_eq!(inbox.started(), 0);
 }
 
