@@ -195,8 +195,7 @@ pub fn play(initiator: bool, script: Vec<Event>) {
     let protocol = Arc::new(protocol);
     let (mut tx, mut rx, mut app) = (hand.clone(), hand.clone(), hand.clone());
     let (tx, rx, app) = (Box::new(&mut tx as _), Box::new(&mut rx as _), Box::new(&mut app as _));
-    let mut session =
-        if initiator { protocol.initiate(Topic(1), tx, rx, app) } else { protocol.accept(tx, rx, app) };
+    let mut session = if initiator { protocol.initiate(Topic(1), tx, rx, app) } else { protocol.accept(tx, rx, app) };
 
     let waker = noop_waker();
     let mut cx = Context::from_waker(&waker);
@@ -222,10 +221,7 @@ pub fn play(initiator: bool, script: Vec<Event>) {
 }
 
 /// Polls until the session waits for something. It yields after many rounds, so once is not enough.
-fn settle(
-    session: &mut BoxFuture<'_, Result<(), SyncError>>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), SyncError>> {
+fn settle(session: &mut BoxFuture<'_, Result<(), SyncError>>, cx: &mut Context<'_>) -> Poll<Result<(), SyncError>> {
     for _ in 0..4 {
         if let Poll::Ready(result) = session.poll_unpin(cx) {
             return Poll::Ready(result);
