@@ -146,7 +146,8 @@ fn an_application_that_is_gone_is_critical() {
             let (app_tx, app_rx) = mpsc::channel(128);
             drop(app_rx);
             let mut sink = sink(app_tx);
-            let result = run(peer.protocol(), role, &mut stream, &mut sink).await;
+            let session = run(peer.protocol(), role, &mut stream, &mut sink);
+            let result = tokio::time::timeout(Duration::from_secs(1), session).await.expect("the session ends");
             assert!(matches!(result, Err(Failure::Critical(_))), "{role:?}: {result:?}");
         });
     }
@@ -233,7 +234,9 @@ fn a_slow_application_stalls_the_peer_and_loses_nothing() {
             }
             headers
         };
-        let (result, sent, headers) = tokio::join!(session, sender.session(Role::Accept, &mut there), application);
+        let all_three = async { tokio::join!(session, sender.session(Role::Accept, &mut there), application) };
+        let all_three = tokio::time::timeout(Duration::from_secs(3600), all_three).await;
+        let (result, sent, headers) = all_three.expect("it takes nine minutes at this pace");
         assert_eq!((result, sent.result), (Ok(()), Ok(())));
         assert!(headers.iter().eq(all.iter().map(|stored| &stored.header)));
     });

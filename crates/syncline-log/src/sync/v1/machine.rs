@@ -240,7 +240,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     fn start_sending(&mut self, have: &wire::Have<'_>) -> Result<(), SyncError> {
         let scope = self.scope.as_ref().ok_or_else(out_of_turn)?;
         let limits = HaveLimits { authors: self.limits.authors_max(), logs: self.limits.logs_max() };
-        let theirs = have.heights(&scope.logs, limits).map_err(|err| SyncError::InvalidEncoding(err.to_string()))?;
+        let theirs = have.heights(&scope.heights, limits).map_err(|err| SyncError::InvalidEncoding(err.to_string()))?;
         let missing = missing(scope, &theirs);
         self.outbox.set_missing(missing);
         self.send_next()

@@ -250,9 +250,9 @@ pub(super) struct HaveLimits {
 }
 
 impl Have<'_> {
-    /// The heights of the authors and logs that `scope` knows; all others are of no interest. An author or log that is
-    /// listed more than once counts with its greatest height.
-    pub(super) fn heights<L: LogId>(&self, scope: &Logs<L>, limits: HaveLimits) -> Result<Heights<L>, WireError> {
+    /// The heights of the logs that this side has operations of, `ours`; all others are of no interest, and are not kept,
+    /// however many a peer lists. An author or log that is listed more than once counts with its greatest height.
+    pub(super) fn heights<L: LogId>(&self, ours: &Heights<L>, limits: HaveLimits) -> Result<Heights<L>, WireError> {
         let mut heights = Heights::<L>::default();
         let mut reader = Reader::new(self.authors);
         reader.skip_tags()?;
@@ -264,8 +264,9 @@ impl Have<'_> {
             let key = read_bytes(entry.reader)?;
             let key: &[u8; 32] = (&*key).try_into().map_err(|_| WireError::KeyLength(key.len()))?;
             // A key that no signature can belong to is one more author that nobody here knows.
-            let author = PublicKey::from_bytes(key).ok().filter(|author| scope.contains_key(author));
-            let mut known = author.map(|author| heights.entry(author).or_default());
+            let author = PublicKey::from_bytes(key).ok();
+            let known = author.and_then(|author| Some((author, ours.get(&author)?)));
+            let mut known = known.map(|(author, logs)| (logs, heights.entry(author).or_default()));
             entry.reader.skip_tags()?;
             let mut logs_left = entry.reader.array()?;
             while more_items(entry.reader, &mut logs_left) {
@@ -275,9 +276,12 @@ impl Have<'_> {
                 log.reader.skip_tags()?;
                 let height = SeqNum::new(log.reader.unsigned()?);
                 log.close()?;
-                if let Some(known) = &mut known {
-                    let greatest = known.entry(decode_log_id(log_id)?).or_insert(height);
-                    *greatest = height.max(*greatest);
+                if let Some((logs, theirs)) = &mut known {
+                    let log_id = decode_log_id(log_id)?;
+                    if logs.contains_key(&log_id) {
+                        let greatest = theirs.entry(log_id).or_insert(height);
+                        *greatest = height.max(*greatest);
+                    }
                 }
             }
             entry.close()?;

@@ -18,9 +18,15 @@ const LIMITS: HaveLimits = HaveLimits { authors: 10, logs: 10 };
 /// The topic of the golden bytes, encoded: `["messages", [0, 1, 23, 255]]`.
 const TOPIC: &str = "82686d657373616765738400011718ff";
 
+/// A node that has one operation of each log.
+fn one_operation_each(scope: &Logs<u64>) -> Heights<u64> {
+    let heights = |logs: &Vec<u64>| logs.iter().map(|log_id| (*log_id, SeqNum::ZERO)).collect();
+    scope.iter().map(|(author, logs)| (*author, heights(logs))).collect()
+}
+
 fn have_heights(frame: &[u8], scope: &Logs<u64>) -> Result<Heights<u64>, WireError> {
     match decode(frame)? {
-        Message::Have(have) => have.heights(scope, LIMITS),
+        Message::Have(have) => have.heights(&one_operation_each(scope), LIMITS),
         other => panic!("{other:?}"),
     }
 }
@@ -141,6 +147,14 @@ fn unknown_authors_do_not_matter_even_with_impossible_keys() {
 }
 
 #[test]
+fn what_a_peer_lists_beyond_what_is_here_is_not_kept() {
+    let scope = Logs::from([(key(7), vec![1_u64])]);
+    let logs: String = (0..10).map(|log| format!("82{log:02x}05")).collect();
+    let heights = have_heights(&have_of(&format!("8182{PK7}8a{logs}")), &scope).unwrap();
+    assert_eq!(heights, Heights::from([(key(7), BTreeMap::from([(1, SeqNum::new(5))]))]));
+}
+
+#[test]
 fn the_greatest_number_is_a_height_like_any_other() {
     let scope = Logs::from([(key(7), vec![0_u64])]);
     let heights = have_heights(&have_of(&format!("8182{PK7}8182001bffffffffffffffff")), &scope).unwrap();
@@ -199,7 +213,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(Message::Have(have)) = decode(&bytes) {
-            let _ = have.heights(&Logs::from([(key(7), vec![0_u64])]), LIMITS);
+            let _ = have.heights(&one_operation_each(&Logs::from([(key(7), vec![0])])), LIMITS);
         }
     }
 
@@ -210,7 +224,7 @@ proptest! {
             *target = byte;
         }
         if let Ok(Message::Have(have)) = decode(&frame) {
-            let _ = have.heights(&Logs::from([(key(7), vec![0_u64])]), LIMITS);
+            let _ = have.heights(&one_operation_each(&Logs::from([(key(7), vec![0])])), LIMITS);
         }
     }
 }
