@@ -19,4 +19,4 @@ pub use store::{
 };
 pub use sync::LogSync;
 pub use validate::Invalid;
-pub use writer::{Draft, LogWriter, PublishError};
+pub use writer::{Draft, LogWriter, OPERATION_LEN_MAX, PublishError};

@@ -32,6 +32,10 @@ impl<E> Draft<E> {
     }
 }
 
+/// The most bytes of an operation, header and body together, that a [`LogWriter`] publishes: a little under 8 MiB. In
+/// either encoding it fits into one message under the default [`Limits`](crate::sync::Limits) of a peer.
+pub const OPERATION_LEN_MAX: usize = (8 << 20) - (64 << 10);
+
 /// Why operations were not published.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -49,6 +53,13 @@ pub enum PublishError {
     /// two writers with one key make a fork, and the store may have kept the evidence of this one.
     #[error("log was written to by somebody else meanwhile")]
     Contended,
+    /// An operation is longer than [`OPERATION_LEN_MAX`]. No peer with the default limits could receive it, nor anything
+    /// behind it in its log. Split the content over several operations.
+    #[error("operation of {len} bytes exceeds the limit of {}", OPERATION_LEN_MAX)]
+    TooLarge {
+        /// Bytes of header and body.
+        len: usize,
+    },
     /// The log is at its last sequence number.
     #[error("log is full")]
     Full,
@@ -146,9 +157,14 @@ fn sign_all<L: LogId, E: Extensions>(
         header.extensions = draft.extensions;
         let operation = Operation::sign(header, draft.body, signer)?;
         tip = Some(Tip { seq_num: operation.header.seq_num, hash: operation.hash });
+        let encoded = EncodedOperation::from_operation(&operation)?;
+        let len = encoded.header_bytes().len() + encoded.body().map_or(0, bytes::Bytes::len);
+        if len > OPERATION_LEN_MAX {
+            return Err(PublishError::TooLarge { len });
+        }
         batch.push(NewOperation {
             log_id: log_id.clone(),
-            operation: EncodedOperation::from_operation(&operation)?,
+            operation: encoded,
             link: if draft.prunes { Link::Prunes } else { Link::Next },
         });
         published.push(operation);
@@ -205,6 +221,15 @@ mod tests {
         let last = Draft { prunes: true, ..draft("c") };
         writer.publish(0, [draft("a"), draft("b"), last]).await.unwrap();
         assert_eq!(seq_nums(&writer).await, [2]);
+    }
+
+    #[tokio::test]
+    async fn what_no_peer_could_receive_is_not_published() {
+        let writer = writer();
+        let publish = |len: usize| writer.publish::<u64, ()>(0, [Draft::new(Some(Body::new(vec![0; len])), None)]);
+        publish(OPERATION_LEN_MAX - 200).await.unwrap();
+        assert!(matches!(publish(OPERATION_LEN_MAX).await, Err(PublishError::TooLarge { .. })));
+        assert_eq!(seq_nums(&writer).await, [0], "and nothing is stored of it");
     }
 
     #[test]

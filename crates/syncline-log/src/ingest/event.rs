@@ -53,6 +53,18 @@ pub enum Outcome {
     Rejected(Rejection),
 }
 
+impl Outcome {
+    /// Whether an honest peer would not have sent the operation. That it does not continue its log is its author's
+    /// doing, who may have shown different peers different branches.
+    pub(super) fn is_peer_fault(&self) -> bool {
+        match self {
+            Self::Rejected(Rejection::Gap { .. } | Rejection::Backlink) => false,
+            Self::Rejected(_) => true,
+            Self::Stored | Self::Known | Self::Forked(_) => false,
+        }
+    }
+}
+
 /// Why an operation was not stored.
 #[derive(Debug, Error)]
 #[non_exhaustive]

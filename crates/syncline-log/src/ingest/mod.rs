@@ -60,7 +60,8 @@ impl IngestLimits {
     }
 
     /// Sets how many operations may be rejected before the session fails with
-    /// [`SyncError::UnexpectedBehaviour`].
+    /// [`SyncError::UnexpectedBehaviour`]. Those that do not continue their log as it is stored here do not count: their
+    /// author may have forked it, and the peer that passes them on is honest.
     #[must_use]
     pub fn with_rejected_max(mut self, operations: u64) -> Self {
         self.rejected_max = operations;
@@ -85,6 +86,12 @@ impl IngestLimits {
 /// - Verdicts come in the order in which the operations came.
 /// - Once `poll_flush` is ready, every operation taken before has its verdict.
 ///
+/// # What it does not promise
+///
+/// - That a body is there: one that the author or a peer deleted is missing, and a hostile peer can withhold it. The
+///   operation is then stored without, and [`Outcome::Known`] does not add it later.
+/// - That all logs get on: what follows a fork, on the branch that came second, is rejected.
+///
 /// # Errors
 ///
 /// As a sink it fails with [`SyncError::Critical`] if the store or the topic map fails, and with
@@ -106,6 +113,8 @@ pub struct Ingest<T: TopicQuery, L: LogId, S> {
     undecodable: Vec<(usize, crate::DecodeError)>,
     running: Option<BoxFuture<'static, Result<Step<T, L>, SyncError>>>,
     report: IngestReport,
+    /// Rejected operations that an honest peer would not have sent.
+    faults: u64,
 }
 
 impl<T, L, S> Ingest<T, L, S>
@@ -133,6 +142,7 @@ where
             undecodable: Vec::new(),
             running: None,
             report: IngestReport::default(),
+            faults: 0,
         }
     }
 
@@ -192,11 +202,12 @@ where
             Step::Verdicts(verdicts) => {
                 for verdict in verdicts {
                     self.report.count(&verdict.outcome);
+                    self.faults += u64::from(verdict.outcome.is_peer_fault());
                     (self.observer)(IngestEvent::Verdict(verdict));
                 }
             }
         }
-        if self.report.rejected() > self.limits.rejected_max {
+        if self.faults > self.limits.rejected_max {
             let max = self.limits.rejected_max;
             return Poll::Ready(Err(SyncError::UnexpectedBehaviour(format!(
                 "the peer sent more than {max} operations that were rejected"

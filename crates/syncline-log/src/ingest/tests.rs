@@ -232,6 +232,16 @@ async fn too_many_rejected_operations_end_the_session() {
 }
 
 #[tokio::test]
+async fn what_follows_a_fork_is_not_held_against_the_peer() {
+    let (ingest, _, _) = opened().await;
+    let mut ingest = ingest.with_limits(IngestLimits::default().with_rejected_max(2));
+    for operation in &log(1, 0, 10).await[1..] {
+        ingest.send(data(operation)).await.unwrap();
+    }
+    assert_eq!(ingest.report().rejected(), 9);
+}
+
+#[tokio::test]
 async fn data_before_a_topic_and_a_second_topic_are_unexpected() {
     let (mut early, _) = ingest(MemoryStore::new());
     let err = early.send(data(&log(1, 0, 1).await[0])).await.unwrap_err();

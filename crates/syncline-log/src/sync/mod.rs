@@ -54,13 +54,14 @@ pub enum Encoding {
 /// - **Operations are handed over as they came.** Nothing is verified, as in the original. Give an
 ///   [`Ingest`](crate::ingest::Ingest) as the application's channel to have them verified and stored.
 /// - The peer is not authenticated; that is the transport's part. The topic is sent in clear to whoever answers.
-/// - Forks at equal heights are not found, and a log that was deleted altogether is sent again: the protocol only knows
-///   heights.
+/// - The protocol only knows heights. A fork is found when an operation of the other branch arrives at a place that is
+///   taken, and not before; a log that was deleted altogether is sent again.
 ///
 /// # Deadlines
 ///
 /// With a timer ([`with_timer`](Self::with_timer)) the protocol itself ends a session whose peer falls silent. Without
-/// one, run it in a [`Session`](syncline_core::session::Session), or it waits as long as the stream stays open.
+/// one, run it in a [`Session`](syncline_core::session::Session), or it waits as long as the stream stays open. A peer that
+/// moves a byte now and then is only stopped by a session's total deadline.
 ///
 /// # Example
 ///

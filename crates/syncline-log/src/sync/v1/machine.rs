@@ -89,8 +89,6 @@ pub(in crate::sync) struct LogMachine<T: TopicQuery, L> {
     bytes_received: u64,
     outbox: Outbox<L>,
     outputs: VecDeque<Output<T, Request<T, L>>>,
-    /// Bytes that were given out to be sent and that the peer has not taken.
-    untaken: usize,
     started: Timestamp,
     active: Timestamp,
 }
@@ -122,7 +120,6 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             bytes_received: 0,
             outbox: Outbox::new(encoding),
             outputs: VecDeque::new(),
-            untaken: 0,
             started: now,
             active: now,
         };
@@ -140,7 +137,6 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
 
     fn send_encoded(&mut self) {
         if let Some((bytes, items)) = self.outbox.take() {
-            self.untaken += bytes.len();
             self.outputs.push_back(Output::Send { bytes, items });
         }
     }
@@ -287,20 +283,19 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     }
 
     fn timeout(&self, now: Timestamp) -> Result<(), SyncError> {
-        match self.deadline() {
-            Some((at, what)) if now >= at => Err(unexpected(format!("the peer exceeded the {what} deadline"))),
-            _ => Ok(()),
+        let (at, what) = self.deadline();
+        if now < at {
+            return Ok(());
         }
+        Err(unexpected(format!("the peer exceeded the {what} deadline")))
     }
 
-    fn deadline(&self) -> Option<(Timestamp, &'static str)> {
-        // The last messages are sent, but a peer that does not take them must not hold the session open for ever.
-        if self.is_done() && self.untaken == 0 {
-            return None;
-        }
+    fn deadline(&self) -> (Timestamp, &'static str) {
+        // Also when all is said: a peer that does not take the last messages, or a stream that never gets them flushed,
+        // must not hold the session open for ever.
         let idle = (self.active + self.limits.idle(), "idle");
         let handshake = (self.started + self.limits.handshake(), "handshake");
-        if self.handshake_done || idle.0 <= handshake.0 { Some(idle) } else { Some(handshake) }
+        if self.handshake_done || idle.0 <= handshake.0 { idle } else { handshake }
     }
 }
 
@@ -315,9 +310,8 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
                 self.active = now;
                 self.received(bytes)
             }
-            Input::Sent(bytes) => {
+            Input::Sent(_) => {
                 self.active = now;
-                self.untaken = self.untaken.saturating_sub(bytes);
                 Ok(())
             }
             Input::Closed => self.closed(),
@@ -334,7 +328,7 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
     }
 
     fn next_timeout(&self) -> Option<Timestamp> {
-        self.deadline().map(|(at, _)| at)
+        Some(self.deadline().0)
     }
 
     fn wants_input(&self) -> bool {
