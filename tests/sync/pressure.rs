@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::executor::block_on;
 use syncline_core::clock::Clock as _;
 use syncline_core::{SyncError, SyncProtocol as _};
-use syncline_log::sync::Limits;
-use syncline_testkit::generate::LogShape;
+use syncline_log::sync::{Encoding, Limits};
+use syncline_log::{Body, Draft, LogWriter, OPERATION_LEN_MAX};
+use syncline_testkit::generate::{LogExtensions, LogShape};
 use syncline_testkit::net::{Conditions, Cut, Link, Sim};
 use syncline_testkit::seed::Rng;
 
@@ -110,4 +112,24 @@ fn an_application_that_is_gone_is_our_own_fault() {
     let outcome = session(&clock, Default::default(), Topic(1), protocols, apps);
     assert!(matches!(outcome.initiator, Err(SyncError::Critical(_))));
     assert!(matches!(outcome.acceptor, Err(SyncError::UnexpectedBehaviour(_))));
+}
+
+#[test]
+fn the_largest_operation_that_is_published_reaches_a_peer_in_either_encoding() {
+    let (world, _, empty) = apart(1, 0);
+    let store = world.node(|_| 0);
+    let (key, log_id, _) = &world.logs[0];
+    // Bytes above 23 take two bytes each as integers: the worst case.
+    let body = Body::new(vec![0xff; OPERATION_LEN_MAX - 300]);
+    let draft = Draft::new(Some(body), Some(LogExtensions { log_id: *log_id, ..LogExtensions::default() }));
+    block_on(LogWriter::new(Arc::clone(&store), Arc::new(key.clone())).publish(*log_id, [draft]))
+        .expect("it is allowed");
+    for encoding in [Encoding::Bytes, Encoding::Integers] {
+        let clock = clock();
+        let apps = (SlowApp::new(&clock, Duration::ZERO), SlowApp::new(&clock, Duration::ZERO));
+        let protocols = (world.protocol(&empty), world.protocol(&store).with_encoding(encoding));
+        let outcome = session(&clock, Default::default(), Topic(1), protocols, apps);
+        assert_eq!((&outcome.initiator, &outcome.acceptor), (&Ok(()), &Ok(())), "{encoding:?}");
+        assert_eq!(outcome.apps.0.headers().len(), 1);
+    }
 }
