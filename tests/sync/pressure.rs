@@ -1,15 +1,19 @@
 //! Both sides full, applications that take their time, peers that fall silent.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::executor::block_on;
+use futures::{AsyncWrite, AsyncWriteExt};
 use syncline_core::clock::Clock as _;
 use syncline_core::{SyncError, SyncProtocol as _};
 use syncline_log::sync::{Encoding, Limits};
 use syncline_log::{Body, Draft, LogWriter, OPERATION_LEN_MAX};
 use syncline_testkit::generate::{LogExtensions, LogShape};
-use syncline_testkit::net::{Conditions, Cut, Link, Sim};
+use syncline_testkit::net::{Conditions, Cut, Link, Sim, one_way};
 use syncline_testkit::seed::Rng;
 
 use crate::world::{SlowApp, Topic, World, clock, session};
@@ -132,4 +136,43 @@ fn the_largest_operation_that_is_published_reaches_a_peer_in_either_encoding() {
         assert_eq!((&outcome.initiator, &outcome.acceptor), (&Ok(()), &Ok(())), "{encoding:?}");
         assert_eq!(outcome.apps.0.headers().len(), 1);
     }
+}
+
+/// A writer that takes everything and gets nothing flushed, as a buffer before a peer that stopped reading.
+struct NeverFlushed;
+
+impl AsyncWrite for NeverFlushed {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_last_flush_that_never_ends_is_given_up() {
+    let (world, one, _) = apart(1, 20);
+    let clock = clock();
+    let protocol = Arc::new(world.protocol(&one).with_timer(Arc::new(clock.clone())));
+    let (mut peer, mut rx, _) = one_way(&clock, Conditions::new());
+    // `Have` of topic 1 without authors, then `Done`: all that a peer has to say.
+    let all = b"\xa2\x64type\x64Have\x65value\x82\x01\x80\xa1\x64type\x64Done";
+    let mut app = SlowApp::new(&clock, Duration::ZERO);
+    let mut tx = NeverFlushed;
+    let mut sim = Sim::new(&clock);
+    sim.spawn("peer", async {
+        peer.write_all(all).await?;
+        peer.flush().await
+    });
+    let result = sim.spawn("acceptor", async {
+        protocol.accept(Box::new(&mut tx as _), Box::new(&mut rx as _), Box::new(&mut app as _)).await
+    });
+    sim.run().expect("it ends");
+    assert!(matches!(result.take().unwrap(), Err(SyncError::UnexpectedBehaviour(_))));
 }
