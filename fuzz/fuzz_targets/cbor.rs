@@ -1,6 +1,8 @@
 //! The scanner agrees with itself at any chunking and with a decoder about what an item is; the codec keeps its limits.
 #![no_main]
 
+use std::mem::discriminant;
+
 use bytes::BytesMut;
 use ciborium::Value;
 use libfuzzer_sys::fuzz_target;
@@ -25,7 +27,11 @@ fuzz_target!(|input: (u8, &[u8])| {
             break;
         }
     }
-    assert_eq!(whole, pieces);
+    match (&whole, &pieces) {
+        // How much was claimed is told as far as it was seen, and that depends on the cut.
+        (Err(whole), Err(pieces)) => assert_eq!(discriminant(whole), discriminant(pieces)),
+        _ => assert_eq!(whole, pieces),
+    }
 
     if let Ok(Some(len)) = whole {
         assert!(len <= LEN_MAX && len <= bytes.len());
