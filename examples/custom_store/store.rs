@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use syncline_crypto::{Hash, PublicKey};
@@ -42,6 +43,7 @@ enum Change {
     },
     Prune(PublicKey, u64, SeqNum),
     DeletePayload(Hash),
+    AddPayload(Hash, #[serde(with = "serde_bytes")] Vec<u8>),
     DeleteLog(PublicKey, u64),
 }
 
@@ -65,6 +67,7 @@ impl Change {
             }
             Self::Prune(author, log_id, before) => now(logs.prune(*author, *log_id, *before)),
             Self::DeletePayload(hash) => Ok(now(logs.delete_payload(*hash))?.into()),
+            Self::AddPayload(hash, body) => Ok(now(logs.add_payload(*hash, body.clone().into()))?.into()),
             Self::DeleteLog(author, log_id) => Ok(now(logs.delete_log(*author, *log_id))?.into()),
         }
     }
@@ -168,6 +171,10 @@ impl LogStore<u64> for FileStore {
 
     async fn delete_payload(&self, hash: Hash) -> Result<bool, StoreError> {
         Ok(self.change_one(Change::DeletePayload(hash)).await? > 0)
+    }
+
+    async fn add_payload(&self, hash: Hash, body: Bytes) -> Result<bool, StoreError> {
+        Ok(self.change_one(Change::AddPayload(hash, body.to_vec())).await? > 0)
     }
 
     async fn delete_log(&self, author: PublicKey, log_id: u64) -> Result<bool, StoreError> {

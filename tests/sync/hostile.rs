@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures::executor::block_on;
 use syncline_crypto::{Hash, PublicKey};
 use syncline_log::ingest::{IngestEvent, IngestLimits, Outcome};
@@ -62,6 +63,7 @@ impl LogStore<u64> for Liar {
         tip(PublicKey, u64) -> Option<Tip>;
         prune(PublicKey, u64, SeqNum) -> u64;
         delete_payload(Hash) -> bool;
+        add_payload(Hash, Bytes) -> bool;
         delete_log(PublicKey, u64) -> bool;
         forks(PublicKey, u64) -> Vec<Fork>;
         size(PublicKey, u64, SeqRange) -> LogSize;

@@ -36,6 +36,9 @@ pub(super) struct Driver<'d, M: Machine, P> {
     /// A request that waits for the peer to take what was sent.
     request: Option<M::Request>,
     response: Option<BoxFuture<'d, M::Response>>,
+    /// Work on what was received.
+    applying: Option<BoxFuture<'d, M::Response>>,
+    watching: Option<BoxFuture<'d, M::Response>>,
     chunk: Box<[u8]>,
     peer_closed: bool,
     failure: Option<SyncError>,
@@ -83,6 +86,8 @@ where
             app_unflushed: false,
             request: None,
             response: None,
+            applying: None,
+            watching: None,
             chunk: vec![0; CHUNK_LEN].into_boxed_slice(),
             peer_closed: false,
             failure: None,
@@ -127,7 +132,7 @@ where
 
     /// Whether nothing can wake this session any more. Better an error than a future that never completes.
     fn is_stuck(&mut self) -> bool {
-        if self.waits_for_us() || self.waits_for_peer() || self.sleep.is_some() {
+        if self.waits_for_us() || self.waits_for_peer() || self.watching.is_some() || self.sleep.is_some() {
             return false;
         }
         self.failure = Some(if self.peer_closed {
@@ -146,6 +151,7 @@ where
         }
         again |= self.poll_send(cx);
         again |= self.poll_request(cx);
+        again |= self.poll_others(cx);
         if self.failure.is_none() && self.nothing_left_to_do() {
             return match self.poll_app_flush(cx) {
                 Poll::Ready(result) => result.map(|()| Round::Done),
@@ -182,11 +188,16 @@ where
             && self.deliveries.is_empty()
             && self.request.is_none()
             && self.response.is_none()
+            && self.applying.is_none()
     }
 
     /// Whether the session waits for the application or for a request, not for the peer.
     fn waits_for_us(&self) -> bool {
-        self.failure.is_some() || !self.deliveries.is_empty() || self.response.is_some() || self.app_unflushed
+        self.failure.is_some()
+            || !self.deliveries.is_empty()
+            || self.response.is_some()
+            || self.applying.is_some()
+            || self.app_unflushed
     }
 
     /// Whether something that the peer does can make the session go on: it reads, or it sends.
@@ -225,14 +236,28 @@ where
                 Output::Deliver(item) => self.deliveries.push_back(item),
                 Output::Request(request) => {
                     if self.request.is_some() || self.response.is_some() {
-                        let twice = SyncError::Critical("the protocol's machine asked twice".into());
-                        self.failure.get_or_insert(twice);
-                        return;
+                        return self.asked_twice();
                     }
                     self.request = Some(request);
                 }
+                Output::Apply(request) => {
+                    if self.applying.is_some() {
+                        return self.asked_twice();
+                    }
+                    self.applying = Some(self.surroundings.perform(request));
+                }
+                Output::Watch(request) => {
+                    if self.watching.is_some() {
+                        return self.asked_twice();
+                    }
+                    self.watching = Some(self.surroundings.perform(request));
+                }
             }
         }
+    }
+
+    fn asked_twice(&mut self) {
+        self.failure.get_or_insert(SyncError::Critical("the protocol's machine asked twice".into()));
     }
 
     fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Result<bool, SyncError> {
@@ -311,6 +336,28 @@ where
         self.response = None;
         self.handle(Input::Response(response));
         true
+    }
+
+    /// What does not wait for the peer.
+    fn poll_others(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        // What was applied leads to deliveries, and the application takes those first.
+        if self.deliveries.is_empty()
+            && let Some(applying) = self.applying.as_mut()
+            && let Poll::Ready(response) = applying.as_mut().poll(cx)
+        {
+            self.applying = None;
+            self.handle(Input::Response(response));
+            progress = true;
+        }
+        if let Some(watching) = self.watching.as_mut()
+            && let Poll::Ready(response) = watching.as_mut().poll(cx)
+        {
+            self.watching = None;
+            self.handle(Input::Response(response));
+            progress = true;
+        }
+        progress
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> bool {

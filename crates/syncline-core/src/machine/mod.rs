@@ -26,6 +26,8 @@ pub use drive::{Drive, Perform, drive};
 /// - Bytes may come in chunks of any size; how they are cut changes nothing but time.
 /// - At most one [`Output::Request`] is outstanding. The caller may take any time to answer it, and does so only while
 ///   the peer takes what was sent: that is the backpressure towards the store.
+/// - At most one [`Output::Apply`] is outstanding beside it, and at most one [`Output::Watch`]. They do not wait for the peer:
+///   two peers that both send must not wait for each other to read.
 /// - After an error nothing but `poll` is called: what was decided before the error is still delivered to the application.
 ///   Bytes are no longer sent; a machine that wants to tell the peer why sends first, and fails when they are
 ///   [sent](Input::Sent).
@@ -34,7 +36,7 @@ pub use drive::{Drive, Perform, drive};
 ///   a machine that answers what it receives without a request must bound itself what a peer can make it send, by
 ///   [`wants_input`](Self::wants_input) or by failing, since that peer may send for ever and read nothing.
 /// - There is always something to wait for: input, while it is wanted and the stream is open; a response; bytes being
-///   taken; or a timeout. A machine that is not done and has none of these fails instead.
+///   taken; something that is watched for; or a timeout. A machine that is not done and has none of these fails instead.
 pub trait Machine {
     /// The topic that the session is about.
     type Topic: TopicQuery;
@@ -83,7 +85,7 @@ pub enum Input<'a, R> {
     Sent(usize),
     /// The peer's stream ended. Nothing will be received any more.
     Closed,
-    /// The answer to the outstanding request.
+    /// The answer to an outstanding request, of whichever kind; the answers say which.
     Response(R),
     /// The time that `next_timeout` named may have come. Harmless if it has not.
     Timeout,
@@ -102,6 +104,12 @@ pub enum Output<T: TopicQuery, Q> {
     },
     /// Hand this to the application, after all that was delivered before.
     Deliver(FromSync<T>),
-    /// Ask the surroundings; the answer comes as [`Input::Response`].
+    /// Ask the surroundings for what is to be sent; the answer comes as [`Input::Response`]. It is carried out once the peer
+    /// has taken enough of what was sent before.
     Request(Q),
+    /// Let the surroundings work on what was received, whatever waits to be sent; the answer comes as [`Input::Response`].
+    Apply(Q),
+    /// Wait for something to happen on this side, for as long as it takes; the answer comes as [`Input::Response`]. The
+    /// machine's time goes on meanwhile, and a machine that is done leaves it behind.
+    Watch(Q),
 }

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Budget, Phase, ProgressReceiver, SessionLimits, SessionProgress, SessionReport};
+use super::{Budget, Phase, ProgressReceiver, SessionLimits, SessionProgress, SessionReport, Transferred};
 
 /// Counters of one session. They are only read and written by the session's task; atomics make it `Sync`.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub(crate) struct Meter {
     bytes_received: AtomicU64,
     items_sent: AtomicU64,
     items_received: AtomicU64,
+    duplicates: AtomicU64,
+    rejected: AtomicU64,
+    /// What was moved when the live phase began.
+    caught_up: OnceLock<Transferred>,
     handshake_done: AtomicBool,
     phase_changed: AtomicBool,
     /// The application did not take what it was last offered.
@@ -35,6 +39,9 @@ impl Meter {
             bytes_received: AtomicU64::new(0),
             items_sent: AtomicU64::new(0),
             items_received: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            caught_up: OnceLock::new(),
             handshake_done: AtomicBool::new(false),
             phase_changed: AtomicBool::new(false),
             app_stalled: AtomicBool::new(false),
@@ -103,7 +110,13 @@ impl Meter {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        if self.handshake_done.load(Ordering::Relaxed) { Phase::Sync } else { Phase::Handshake }
+        if self.caught_up.get().is_some() {
+            Phase::Live
+        } else if self.handshake_done.load(Ordering::Relaxed) {
+            Phase::Sync
+        } else {
+            Phase::Handshake
+        }
     }
 
     pub(super) fn take_phase_change(&self) -> bool {
@@ -135,6 +148,8 @@ impl Meter {
             bytes_received: self.bytes_received.load(Ordering::Relaxed),
             items_sent: self.items_sent.load(Ordering::Relaxed),
             items_received: self.items_received.load(Ordering::Relaxed),
+            duplicates: self.duplicates.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
             elapsed,
         }
     }
@@ -146,7 +161,14 @@ impl Meter {
     pub(super) fn finish(&self, elapsed: Duration, success: bool) -> SessionReport {
         let last = self.snapshot(if success { Phase::Done } else { Phase::Failed }, elapsed);
         self.watch.send_replace(last);
-        SessionReport { last }
+        SessionReport { last, caught_up: self.caught_up.get().copied() }
+    }
+
+    fn go_live(&self) {
+        let moved = Transferred::of(&self.snapshot(Phase::Sync, Duration::ZERO));
+        if self.caught_up.set(moved).is_ok() {
+            self.phase_changed.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -191,4 +213,21 @@ pub fn report_items_sent(items: u64) {
             meter.items_sent.fetch_add(items, Ordering::Relaxed);
         });
     }
+}
+
+/// Says that the peers have caught up and the session stays open: what moves from now on is the live phase's.
+///
+/// Where and when to call it is as for [`report_items_sent`]. Only the first call counts.
+pub fn report_live() {
+    with_current(Meter::go_live);
+}
+
+/// Adds to [`SessionProgress::duplicates`] and [`SessionProgress::rejected`] of the session that runs the calling protocol.
+///
+/// Where and when to call it is as for [`report_items_sent`].
+pub fn report_items_refused(duplicates: u64, rejected: u64) {
+    with_current(|meter| {
+        meter.duplicates.fetch_add(duplicates, Ordering::Relaxed);
+        meter.rejected.fetch_add(rejected, Ordering::Relaxed);
+    });
 }

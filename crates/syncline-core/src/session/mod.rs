@@ -21,8 +21,8 @@ use crate::{FromSync, SyncError, SyncProtocol, TopicQuery};
 pub use cancel::CancelHandle;
 pub use failure::{Budget, Deadline, FailureCause, SessionFailure};
 pub use limits::SessionLimits;
-pub use meter::report_items_sent;
-pub use progress::{Phase, ProgressReceiver, SessionProgress, SessionReport};
+pub use meter::{report_items_refused, report_items_sent, report_live};
+pub use progress::{Phase, ProgressReceiver, SessionProgress, SessionReport, Transferred};
 
 use meter::Meter;
 use streams::{MeteredReader, MeteredSink, MeteredWriter};

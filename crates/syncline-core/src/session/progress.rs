@@ -11,6 +11,8 @@ pub enum Phase {
     Handshake,
     /// Items are exchanged.
     Sync,
+    /// The peers have caught up and send each other what is new, as it appears. Only some protocols have this phase.
+    Live,
     /// The session succeeded.
     Done,
     /// The session failed.
@@ -32,6 +34,10 @@ pub struct SessionProgress {
     pub items_sent: u64,
     /// Items handed to the application.
     pub items_received: u64,
+    /// Items that came although they were here already, as far as the protocol reports them.
+    pub duplicates: u64,
+    /// Items that came and were refused, as far as the protocol reports them.
+    pub rejected: u64,
     /// Time since the session started.
     pub elapsed: Duration,
 }
@@ -49,6 +55,41 @@ impl SessionProgress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionReport {
     pub(super) last: SessionProgress,
+    pub(super) caught_up: Option<Transferred>,
+}
+
+/// What moved in a part of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transferred {
+    /// Bytes that the peer's stream took.
+    pub bytes_sent: u64,
+    /// Bytes that came from the peer.
+    pub bytes_received: u64,
+    /// Items sent, as far as the protocol reports them.
+    pub items_sent: u64,
+    /// Items handed to the application.
+    pub items_received: u64,
+}
+
+impl Transferred {
+    pub(super) fn of(progress: &SessionProgress) -> Self {
+        Self {
+            bytes_sent: progress.bytes_sent,
+            bytes_received: progress.bytes_received,
+            items_sent: progress.items_sent,
+            items_received: progress.items_received,
+        }
+    }
+
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            bytes_sent: self.bytes_sent.saturating_sub(earlier.bytes_sent),
+            bytes_received: self.bytes_received.saturating_sub(earlier.bytes_received),
+            items_sent: self.items_sent.saturating_sub(earlier.items_sent),
+            items_received: self.items_received.saturating_sub(earlier.items_received),
+        }
+    }
 }
 
 impl SessionReport {
@@ -80,6 +121,30 @@ impl SessionReport {
     #[must_use]
     pub fn items_received(&self) -> u64 {
         self.last.items_received
+    }
+
+    /// Items that came although they were here already, as far as the protocol reports them.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.last.duplicates
+    }
+
+    /// Items that came and were refused, as far as the protocol reports them.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.last.rejected
+    }
+
+    /// What moved until the peers had caught up: all, if there was no live phase.
+    #[must_use]
+    pub fn sync_phase(&self) -> Transferred {
+        self.caught_up.unwrap_or_else(|| Transferred::of(&self.last))
+    }
+
+    /// What moved after that, item by item as it appeared; `None` if there was no live phase.
+    #[must_use]
+    pub fn live_phase(&self) -> Option<Transferred> {
+        self.caught_up.map(|earlier| Transferred::of(&self.last).since(earlier))
     }
 
     /// How long the session took.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use syncline_crypto::{Hash, PublicKey};
 
 use super::{
     Appended, Fork, Heights, Located, LogId, LogSize, LogStore, LogSummary, Logs, NewOperation, Page, SeqRange,
-    StoreError, Tip,
+    StoreError, Tip, Tips,
 };
 use crate::SeqNum;
 
@@ -54,8 +55,10 @@ trait Erased<L>: Send + Sync + 'static {
     fn read(&self, author: PublicKey, log_id: L, range: SeqRange, bytes_max: usize) -> Answer<'_, Page>;
     fn get(&self, hash: Hash) -> Answer<'_, Option<Located<L>>>;
     fn tip(&self, author: PublicKey, log_id: L) -> Answer<'_, Option<Tip>>;
+    fn tips<'a>(&'a self, logs: &'a Logs<L>) -> Answer<'a, Tips<L>>;
     fn prune(&self, author: PublicKey, log_id: L, before: SeqNum) -> Answer<'_, u64>;
     fn delete_payload(&self, hash: Hash) -> Answer<'_, bool>;
+    fn add_payload(&self, hash: Hash, body: Bytes) -> Answer<'_, bool>;
     fn delete_log(&self, author: PublicKey, log_id: L) -> Answer<'_, bool>;
     fn forks(&self, author: PublicKey, log_id: L) -> Answer<'_, Vec<Fork>>;
     fn size(&self, author: PublicKey, log_id: L, range: SeqRange) -> Answer<'_, LogSize>;
@@ -87,12 +90,20 @@ impl<L: LogId, S: LogStore<L>> Erased<L> for S {
         Box::pin(LogStore::tip(self, author, log_id))
     }
 
+    fn tips<'a>(&'a self, logs: &'a Logs<L>) -> Answer<'a, Tips<L>> {
+        Box::pin(LogStore::tips(self, logs))
+    }
+
     fn prune(&self, author: PublicKey, log_id: L, before: SeqNum) -> Answer<'_, u64> {
         Box::pin(LogStore::prune(self, author, log_id, before))
     }
 
     fn delete_payload(&self, hash: Hash) -> Answer<'_, bool> {
         Box::pin(LogStore::delete_payload(self, hash))
+    }
+
+    fn add_payload(&self, hash: Hash, body: Bytes) -> Answer<'_, bool> {
+        Box::pin(LogStore::add_payload(self, hash, body))
     }
 
     fn delete_log(&self, author: PublicKey, log_id: L) -> Answer<'_, bool> {
@@ -133,12 +144,20 @@ impl<L: LogId> LogStore<L> for AnyLogStore<L> {
         self.0.tip(author, log_id).await
     }
 
+    async fn tips(&self, logs: &Logs<L>) -> Result<Tips<L>, StoreError> {
+        self.0.tips(logs).await
+    }
+
     async fn prune(&self, author: PublicKey, log_id: L, before: SeqNum) -> Result<u64, StoreError> {
         self.0.prune(author, log_id, before).await
     }
 
     async fn delete_payload(&self, hash: Hash) -> Result<bool, StoreError> {
         self.0.delete_payload(hash).await
+    }
+
+    async fn add_payload(&self, hash: Hash, body: Bytes) -> Result<bool, StoreError> {
+        self.0.add_payload(hash, body).await
     }
 
     async fn delete_log(&self, author: PublicKey, log_id: L) -> Result<bool, StoreError> {

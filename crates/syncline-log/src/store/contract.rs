@@ -4,10 +4,11 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
 
 use super::{
-    Appended, Fork, Heights, Located, LogId, LogSize, LogSummary, Logs, NewOperation, Page, SeqRange, StoreError, Tip,
+    Appended, Fork, Heights, Located, LogId, LogSize, LogSummary, Logs, NewOperation, Page, SeqRange, StoreError, Tip, Tips,
 };
 use crate::SeqNum;
 
@@ -88,6 +89,26 @@ pub trait LogStore<L: LogId>: Debug + Send + Sync + 'static {
     /// [`StoreError`].
     fn tip(&self, author: PublicKey, log_id: L) -> impl Future<Output = Result<Option<Tip>, StoreError>> + Send;
 
+    /// The tips of those of `logs` that have, or had, operations: [`tip`](Self::tip) for many. Asks for one after the other,
+    /// unless a store knows better.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn tips(&self, logs: &Logs<L>) -> impl Future<Output = Result<Tips<L>, StoreError>> + Send {
+        async move {
+            let mut tips = Tips::new();
+            for (author, log_ids) in logs {
+                for log_id in log_ids {
+                    if let Some(tip) = self.tip(*author, log_id.clone()).await? {
+                        tips.entry(*author).or_default().insert(log_id.clone(), tip);
+                    }
+                }
+            }
+            Ok(tips)
+        }
+    }
+
     /// Deletes the operations before `before`, and never takes them again. Gives how many were deleted. The tip remains
     /// known even if all are.
     ///
@@ -107,6 +128,16 @@ pub trait LogStore<L: LogId>: Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`].
     fn delete_payload(&self, hash: Hash) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Adds the body of an operation that is there without: because it was deleted, or because it came without. In every
+    /// log that has the operation. Gives whether it was added anywhere.
+    ///
+    /// As with [`append`](Self::append) the caller has checked that the body is the one that the header names.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn add_payload(&self, hash: Hash, body: Bytes) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Forgets a log as if it had never been there: its operations, tip, and forks. Gives whether there was one.
     ///
@@ -177,6 +208,10 @@ impl<L: LogId, S: LogStore<L>> LogStore<L> for Arc<S> {
         (**self).tip(author, log_id)
     }
 
+    fn tips(&self, logs: &Logs<L>) -> impl Future<Output = Result<Tips<L>, StoreError>> + Send {
+        (**self).tips(logs)
+    }
+
     fn prune(
         &self,
         author: PublicKey,
@@ -188,6 +223,10 @@ impl<L: LogId, S: LogStore<L>> LogStore<L> for Arc<S> {
 
     fn delete_payload(&self, hash: Hash) -> impl Future<Output = Result<bool, StoreError>> + Send {
         (**self).delete_payload(hash)
+    }
+
+    fn add_payload(&self, hash: Hash, body: Bytes) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        (**self).add_payload(hash, body)
     }
 
     fn delete_log(&self, author: PublicKey, log_id: L) -> impl Future<Output = Result<bool, StoreError>> + Send {

@@ -22,5 +22,5 @@ pub use fork::{Fork, ForkError};
 pub use memory::MemoryStore;
 pub use outcome::{Appended, Link, NewOperation};
 pub use page::{Located, LogSize, Page, SeqRange, StoredOperation};
-pub use scope::{Heights, LogId, LogSummary, Logs, Tip};
+pub use scope::{Heights, LogId, LogSummary, Logs, Tip, Tips};
 pub use stream::stream;

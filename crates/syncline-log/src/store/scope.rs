@@ -35,6 +35,9 @@ pub struct Tip {
     pub hash: Hash,
 }
 
+/// The newest operation of each log. Logs without operations are not in it, nor are authors without logs.
+pub type Tips<L> = BTreeMap<PublicKey, BTreeMap<L, Tip>>;
+
 /// One log of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -24,6 +24,8 @@ use crate::seed::Rng;
 pub struct Sim<'s> {
     clock: ManualClock,
     tasks: Vec<Task<'s>>,
+    /// Tasks that have not ended.
+    running: usize,
     woken: Arc<Woken>,
     order: Option<Rng>,
     polls: u64,
@@ -147,6 +149,7 @@ impl<'s> Sim<'s> {
         Self {
             clock: clock.clone(),
             tasks: Vec::new(),
+            running: 0,
             woken: Arc::default(),
             order: None,
             polls: 0,
@@ -196,6 +199,7 @@ impl<'s> Sim<'s> {
         let wake = Arc::new(TaskWake { index, is_queued: AtomicBool::new(false), woken: Arc::clone(&self.woken) });
         Arc::clone(&wake).wake();
         self.tasks.push(Task { name: name.into(), future: Some(future), wake, polls: 0 });
+        self.running += 1;
         Handle { id: TaskId(index), output }
     }
 
@@ -203,6 +207,12 @@ impl<'s> Sim<'s> {
     #[must_use]
     pub fn has_ended(&self, task: TaskId) -> bool {
         self.tasks.get(task.0).is_none_or(|task| task.future.is_none())
+    }
+
+    /// How often tasks were polled, all together.
+    #[must_use]
+    pub fn polls_total(&self) -> u64 {
+        self.polls
     }
 
     /// How often the task was polled.
@@ -219,6 +229,7 @@ impl<'s> Sim<'s> {
     pub fn abort(&mut self, task: TaskId) -> Result<(), SimError> {
         let Some(task) = self.tasks.get_mut(task.0) else { return Ok(()) };
         let future = task.future.take();
+        self.running -= usize::from(future.is_some());
         catch_unwind(AssertUnwindSafe(|| drop(future))).map_err(|panic| panicked(task, &*panic))
     }
 
@@ -228,7 +239,30 @@ impl<'s> Sim<'s> {
     ///
     /// Any [`SimError`] but [`SimError::Deadlock`], which is [`Step::Idle`].
     pub fn step(&mut self) -> Result<Step, SimError> {
-        let Some(index) = self.next_woken() else { return self.advance() };
+        match self.next_woken() {
+            Some(index) => self.poll(index),
+            None => self.advance(),
+        }
+    }
+
+    /// As [`step`](Self::step), but moves the time no further than to `at`. [`Step::Idle`] means that it is `at` now, and
+    /// that nothing is left to do until then.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    pub fn step_until(&mut self, at: Timestamp) -> Result<Step, SimError> {
+        if let Some(index) = self.next_woken() {
+            return self.poll(index);
+        }
+        if self.clock.next_wake().is_some_and(|wake| wake <= at) && self.advance()? == Step::Advanced {
+            return Ok(Step::Advanced);
+        }
+        self.clock.advance_to(at);
+        Ok(Step::Idle)
+    }
+
+    fn poll(&mut self, index: usize) -> Result<Step, SimError> {
         if self.polls >= self.polls_max {
             let busiest = self.tasks.iter().max_by_key(|task| task.polls);
             let task = busiest.map(|task| task.name.clone()).unwrap_or_default();
@@ -245,10 +279,12 @@ impl<'s> Sim<'s> {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(())) => {
                 let finished = task.future.take();
+                self.running -= 1;
                 catch_unwind(AssertUnwindSafe(|| drop(finished))).map_err(|panic| panicked(task, &*panic))?;
             }
             Err(panic) => {
                 let broken = task.future.take();
+                self.running -= 1;
                 // What a future that panicked does when dropped is not worth a second report.
                 let _panics_again = catch_unwind(AssertUnwindSafe(|| drop(broken)));
                 return Err(panicked(task, &*panic));
@@ -264,7 +300,7 @@ impl<'s> Sim<'s> {
     }
 
     fn advance(&mut self) -> Result<Step, SimError> {
-        if self.tasks.iter().all(|task| task.future.is_none()) {
+        if self.running == 0 {
             return Ok(Step::Idle);
         }
         let Some(at) = self.clock.next_wake() else { return Ok(Step::Idle) };

@@ -68,6 +68,7 @@ pub fn one_way(clock: &ManualClock, conditions: Conditions) -> (SimWriter, SimRe
         reader: None,
         writer: None,
         sleep: None,
+        is_held: false,
         idle_calls: 0,
     };
     let way = Way(Arc::new(Mutex::new(state)));
@@ -108,6 +109,8 @@ struct State {
     reader: Option<Waker>,
     writer: Option<Waker>,
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
+    /// Whether what is under way stays there.
+    is_held: bool,
     /// Calls in a row that could only say that all is over.
     idle_calls: u32,
 }
@@ -210,6 +213,7 @@ impl State {
         let mut room = buffer.len().min(self.chunk()).min(self.cut(self.delivered).0);
         let mut filled = 0;
         while room > 0
+            && !self.is_held
             && let Some((at, bytes)) = self.flying.front_mut()
             && *at <= now
         {
@@ -230,7 +234,7 @@ impl State {
 
     /// Waits until what is on the wire arrives. Ready if it has.
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((at, _)) = self.flying.front() else { return Poll::Pending };
+        let Some((at, _)) = self.flying.front().filter(|_| !self.is_held) else { return Poll::Pending };
         let at = *at;
         if self.sleep.as_ref().is_none_or(|(armed, _)| *armed != at) {
             self.sleep = Some((at, self.clock.sleep_until(at)));
@@ -314,7 +318,7 @@ impl AsyncRead for SimReader {
             (0, Some(Cut::Close)) => return state.over(cx, Ok(0)),
             (0, Some(Cut::Reset)) => return state.over(cx, Err(io::ErrorKind::ConnectionReset.into())),
             (0, Some(Cut::Stall)) => {}
-            _ if state.writer_ended && state.flying.is_empty() => return state.over(cx, Ok(0)),
+            _ if state.writer_ended && state.flying.is_empty() && !state.is_held => return state.over(cx, Ok(0)),
             _ => {}
         }
         state.reader = Some(cx.waker().clone());
@@ -360,6 +364,14 @@ impl Tap {
     #[must_use]
     pub fn was_closed(&self) -> bool {
         self.0.state().was_closed
+    }
+
+    /// Holds back whatever is under way, the end of the stream too, or lets it go on. Nobody is told: a partition that may
+    /// heal, or a clogged line. A [cut](Self::cut) works all the same.
+    pub fn hold(&self, is_held: bool) {
+        let mut state = self.0.state();
+        state.is_held = is_held;
+        state.wake_reader();
     }
 
     /// Cuts the direction now. What is under way is lost.

@@ -181,6 +181,44 @@ fn a_cut_from_outside_wakes_both_sides() {
 }
 
 #[test]
+fn what_is_held_arrives_when_it_is_let_go_and_so_does_the_end() {
+    let clock = clock();
+    let (mut tx, mut rx, tap) = one_way(&clock, Conditions::new().with_latency(Duration::from_millis(5)));
+    assert_eq!(tx.write(&[1, 2]).now_or_never().unwrap().unwrap(), 2);
+    drop(tx);
+    tap.hold(true);
+    let mut sim = Sim::new(&clock);
+    let read = sim.spawn("reader", async move {
+        let mut bytes = Vec::new();
+        rx.read_to_end(&mut bytes).await.unwrap();
+        bytes
+    });
+    assert_eq!(sim.settle().unwrap(), [read.id()]);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(sim.settle().unwrap(), [read.id()]);
+    tap.hold(false);
+    sim.run().unwrap();
+    assert_eq!(read.take(), Some(vec![1, 2]));
+
+    let (_tx, mut rx, tap) = one_way(&clock, Conditions::new());
+    tap.hold(true);
+    tap.cut(Cut::Reset);
+    assert!(rx.read(&mut [0]).now_or_never().unwrap().is_err());
+}
+
+#[test]
+fn time_stops_where_it_is_told_to() {
+    let clock = clock();
+    let mut sim = Sim::new(&clock);
+    let slept = sim.spawn("sleeper", clock.sleep_until(Timestamp::from_millis(10)));
+    while sim.step_until(Timestamp::from_millis(4)).unwrap() != Step::Idle {}
+    assert_eq!((clock.now(), slept.take()), (Timestamp::from_millis(4), None));
+    while sim.step_until(Timestamp::from_millis(12)).unwrap() != Step::Idle {}
+    assert_eq!((clock.now(), slept.take()), (Timestamp::from_millis(12), Some(())));
+    assert_eq!(sim.polls_total(), 2);
+}
+
+#[test]
 fn only_the_chosen_bytes_are_changed() {
     let changed = transfer(Conditions::new().with_corrupt(0, 1).with_corrupt(5, 0xf0).with_corrupt(99, 1), vec![0; 8]);
     assert_eq!(all(&changed), [1, 0, 0, 0, 0, 0xf0, 0, 0]);

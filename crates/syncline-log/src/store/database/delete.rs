@@ -1,7 +1,8 @@
-//! What takes rows away.
+//! What takes rows away, and what brings back a body.
 
 use std::ops::Bound;
 
+use bytes::Bytes;
 use syncline_crypto::Hash;
 use syncline_storage::{Batch, Database, Direction, KeyRange, Snapshot};
 
@@ -90,6 +91,26 @@ pub(super) fn delete_payload(db: &dyn Database, hash: Hash) -> Result<bool, Stor
             OPERATIONS.require_equals_in(&mut batch, &columns, &row);
             OPERATIONS.put_in(&mut batch, &columns, &OperationRow { body_len: None, ..row });
             BODIES.delete_in(&mut batch, &columns);
+        }
+        Ok(if batch.is_empty() { Attempt::Done(false) } else { Attempt::Commit(batch, true) })
+    })
+}
+
+/// Adds a body in every log that has the operation without.
+pub(super) fn add_payload(db: &dyn Database, hash: Hash, body: &Bytes) -> Result<bool, StoreError> {
+    change(db, ATTEMPTS_MAX, |snapshot| {
+        let mut batch = Batch::new();
+        for place in read::places(snapshot, hash)? {
+            let (log, seq_num) = place?;
+            let row = log.operation(snapshot, seq_num)?;
+            if row.body_len.is_some() {
+                continue;
+            }
+            let columns = log.at(seq_num);
+            // Whoever prunes the operation in the meantime must not find a body left behind.
+            OPERATIONS.require_equals_in(&mut batch, &columns, &row);
+            OPERATIONS.put_in(&mut batch, &columns, &OperationRow { body_len: Some(body.len() as u64), ..row });
+            BODIES.put_in(&mut batch, &columns, body);
         }
         Ok(if batch.is_empty() { Attempt::Done(false) } else { Attempt::Commit(batch, true) })
     })

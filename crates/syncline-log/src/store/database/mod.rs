@@ -13,13 +13,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
 use syncline_storage::{Blocking, Database, Inline, blocking};
 
 use self::rows::LogKey;
 use super::{
     Appended, CursorName, CursorStore, Fork, Heights, Located, LogId, LogSize, LogStore, LogSummary, Logs,
-    NewOperation, Page, SeqRange, StoreError, Tip,
+    NewOperation, Page, SeqRange, StoreError, Tip, Tips,
 };
 use crate::SeqNum;
 
@@ -122,6 +123,11 @@ impl<L: LogId> LogStore<L> for DatabaseStore<L> {
         self.run(move |db| read::tip(db, &log)).await
     }
 
+    async fn tips(&self, logs: &Logs<L>) -> Result<Tips<L>, StoreError> {
+        let logs = logs.clone();
+        self.run(move |db| read::tips(db, logs)).await
+    }
+
     async fn prune(&self, author: PublicKey, log_id: L, before: SeqNum) -> Result<u64, StoreError> {
         let log = LogKey::new(author, &log_id)?;
         self.run(move |db| delete::prune(db, &log, before)).await
@@ -129,6 +135,10 @@ impl<L: LogId> LogStore<L> for DatabaseStore<L> {
 
     async fn delete_payload(&self, hash: Hash) -> Result<bool, StoreError> {
         self.run(move |db| delete::delete_payload(db, hash)).await
+    }
+
+    async fn add_payload(&self, hash: Hash, body: Bytes) -> Result<bool, StoreError> {
+        self.run(move |db| delete::add_payload(db, hash, &body)).await
     }
 
     async fn delete_log(&self, author: PublicKey, log_id: L) -> Result<bool, StoreError> {

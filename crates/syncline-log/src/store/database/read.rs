@@ -11,7 +11,7 @@ use super::rows::{
 use crate::SeqNum;
 use crate::store::{
     Corruption, Fork, Heights, Located, LogId, LogSize, LogSummary, Logs, Page, SeqRange, StoreError, StoredOperation,
-    Tip,
+    Tip, Tips,
 };
 
 pub(super) fn tip(db: &dyn Database, log: &LogKey) -> Result<Option<Tip>, StoreError> {
@@ -27,17 +27,26 @@ pub(super) fn heights<L: LogId>(db: &dyn Database, logs: Logs<L>) -> Result<Heig
     collect(logs, height)
 }
 
+pub(super) fn tips<L: LogId>(db: &dyn Database, logs: Logs<L>) -> Result<Tips<L>, StoreError> {
+    let snapshot = db.snapshot()?;
+    let tip = |author: PublicKey, log_id: &L| -> Result<Option<Tip>, StoreError> {
+        let log = LogKey { author, log_id: encode_log_id(log_id)? };
+        Ok(log.state(&*snapshot)?.map(|row| row.state.tip))
+    };
+    collect(logs, tip)
+}
+
 /// What `find` knows of each log.
-pub(super) fn collect<L: LogId>(
+pub(super) fn collect<L: LogId, V>(
     logs: Logs<L>,
-    find: impl Fn(PublicKey, &L) -> Result<Option<SeqNum>, StoreError>,
-) -> Result<Heights<L>, StoreError> {
-    let mut found = Heights::new();
+    find: impl Fn(PublicKey, &L) -> Result<Option<V>, StoreError>,
+) -> Result<BTreeMap<PublicKey, BTreeMap<L, V>>, StoreError> {
+    let mut found = BTreeMap::new();
     for (author, log_ids) in logs {
         let mut of_author = BTreeMap::new();
         for log_id in log_ids {
-            if let Some(seq_num) = find(author, &log_id)? {
-                of_author.insert(log_id, seq_num);
+            if let Some(value) = find(author, &log_id)? {
+                of_author.insert(log_id, value);
             }
         }
         if !of_author.is_empty() {

@@ -134,6 +134,16 @@ impl Log {
         self.rows.get_mut(index)?.body.take()
     }
 
+    /// Gives whether the operation is there and had no body.
+    pub(super) fn put_body(&mut self, seq_num: SeqNum, body: &Bytes) -> bool {
+        let row = self.index(seq_num).and_then(|index| self.rows.get_mut(index));
+        row.is_some_and(|row| {
+            let is_missing = row.body.is_none();
+            row.body.get_or_insert_with(|| body.clone());
+            is_missing
+        })
+    }
+
     pub(super) fn page(&self, range: SeqRange, bytes_max: usize) -> Page {
         let mut page = Page::default();
         let mut bytes = 0usize;

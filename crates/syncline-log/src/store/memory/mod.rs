@@ -10,12 +10,13 @@ mod tests;
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
 
 use self::state::State;
 use super::{
     Appended, CursorName, CursorStore, Fork, Heights, Located, LogId, LogSize, LogStore, LogSummary, Logs,
-    NewOperation, Page, SeqRange, StoreError, Tip,
+    NewOperation, Page, SeqRange, StoreError, Tip, Tips,
 };
 use crate::SeqNum;
 
@@ -76,12 +77,20 @@ impl<L: LogId> LogStore<L> for MemoryStore<L> {
         Ok(self.read().log(&author, &log_id).map(log::Log::tip))
     }
 
+    async fn tips(&self, logs: &Logs<L>) -> Result<Tips<L>, StoreError> {
+        Ok(self.read().tips(logs))
+    }
+
     async fn prune(&self, author: PublicKey, log_id: L, before: SeqNum) -> Result<u64, StoreError> {
         Ok(self.write().prune(&author, &log_id, before))
     }
 
     async fn delete_payload(&self, hash: Hash) -> Result<bool, StoreError> {
         Ok(self.write().delete_payload(&hash))
+    }
+
+    async fn add_payload(&self, hash: Hash, body: Bytes) -> Result<bool, StoreError> {
+        Ok(self.write().add_payload(&hash, &body))
     }
 
     async fn delete_log(&self, author: PublicKey, log_id: L) -> Result<bool, StoreError> {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
 
 use super::index::{Index, LogNumber, Place};
 use super::log::Log;
 use crate::SeqNum;
-use crate::store::{Appended, CursorName, Heights, Located, LogId, LogSummary, Logs, NewOperation};
+use crate::store::{Appended, CursorName, Heights, Located, LogId, LogSummary, Logs, NewOperation, Tips};
 
 #[derive(Debug)]
 pub(super) struct State<L> {
@@ -74,6 +75,14 @@ impl<L: LogId> State<L> {
         logs.iter().filter_map(of_author).collect()
     }
 
+    pub(super) fn tips(&self, logs: &Logs<L>) -> Tips<L> {
+        let of_author = |(author, log_ids): (&PublicKey, &Vec<L>)| {
+            let numbers = self.numbers.get(author)?;
+            found(*author, log_ids, |log_id| Some(self.slot(*numbers.get(log_id)?)?.log.tip()))
+        };
+        logs.iter().filter_map(of_author).collect()
+    }
+
     pub(super) fn get(&self, hash: &Hash) -> Option<Located<L>> {
         let place = self.index.find(hash)?;
         let slot = self.slot(place.log)?;
@@ -97,6 +106,15 @@ impl<L: LogId> State<L> {
             was_there |= body.is_some();
         }
         was_there
+    }
+
+    pub(super) fn add_payload(&mut self, hash: &Hash, body: &Bytes) -> bool {
+        let mut is_added = false;
+        for place in self.index.find_all(hash) {
+            let slot = self.slot_mut(place.log);
+            is_added |= slot.is_some_and(|slot| slot.log.put_body(place.seq_num, body));
+        }
+        is_added
     }
 
     pub(super) fn delete_log(&mut self, author: &PublicKey, log_id: &L) -> bool {
@@ -189,15 +207,15 @@ impl<L: LogId> State<L> {
 }
 
 /// What `find` knows of an author's logs, if it knows any.
-fn found<L: LogId>(
+fn found<L: LogId, V>(
     author: PublicKey,
     log_ids: &[L],
-    find: impl Fn(&L) -> Option<SeqNum>,
-) -> Option<(PublicKey, BTreeMap<L, SeqNum>)> {
+    find: impl Fn(&L) -> Option<V>,
+) -> Option<(PublicKey, BTreeMap<L, V>)> {
     let mut found = BTreeMap::new();
     for log_id in log_ids {
-        if let Some(seq_num) = find(log_id) {
-            found.insert(log_id.clone(), seq_num);
+        if let Some(value) = find(log_id) {
+            found.insert(log_id.clone(), value);
         }
     }
     (!found.is_empty()).then_some((author, found))

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use syncline_log::store::Appended;
+use syncline_log::store::{Appended, NewOperation};
 use syncline_log::{EncodedOperation, Link, LogStore, Operation, SeqNum};
 
 use super::{all_encoded, append, append_new, assert_holds, author, ok, seq, write};
@@ -13,6 +13,7 @@ pub(super) fn check<S: LogStore<u64>>(fresh: &impl Fn() -> S) {
     a_fully_pruned_log_keeps_its_height(&fresh());
     a_prune_flag_follows_a_pruned_log(&fresh());
     a_deleted_payload_leaves_the_header(&fresh());
+    a_payload_can_be_added_later(&fresh());
     a_deleted_log_is_forgotten(&fresh());
     an_operation_may_be_in_two_logs(&fresh());
     many_operations_are_deleted(&fresh());
@@ -83,6 +84,28 @@ fn a_deleted_payload_leaves_the_header<S: LogStore<u64>>(store: &S) {
     assert_holds(store, author.public_key(), 0, &expected);
     ok(store.prune(author.public_key(), 0, seq(3)));
     assert_holds(store, author.public_key(), 0, &expected[3..]);
+}
+
+fn a_payload_can_be_added_later<S: LogStore<u64>>(store: &S) {
+    let mut author = author(1, 0);
+    let key = author.public_key();
+    let written = write(&mut author, &["a", "b", "c"]);
+    let mut without = all_encoded(&written);
+    without[1] = without[1].clone().with_body(None);
+    let batch = without.iter().map(|operation| NewOperation::next(0, operation.clone()));
+    assert_eq!(ok(store.append(batch.collect())), vec![Appended::New; 3], "an operation may come without its body");
+    assert_holds(store, key, 0, &without);
+    let (hash, body) = (written[1].hash, all_encoded(&written)[1].body().cloned().unwrap_or_default());
+    assert!(ok(store.add_payload(hash, body.clone())), "the payload was missing");
+    assert!(!ok(store.add_payload(hash, "other".into())), "it can be added once");
+    assert!(!ok(store.add_payload(written[0].hash, "other".into())), "a payload that is there is not replaced");
+    assert_holds(store, key, 0, &all_encoded(&written));
+    assert!(ok(store.delete_payload(hash)));
+    assert!(ok(store.add_payload(hash, body)), "a payload that was deleted can be added again");
+    assert_holds(store, key, 0, &all_encoded(&written));
+    ok(store.prune(key, 0, seq(2)));
+    assert!(!ok(store.add_payload(hash, "other".into())), "a pruned operation takes no payload");
+    assert_holds(store, key, 0, &all_encoded(&written)[2..]);
 }
 
 fn a_deleted_log_is_forgotten<S: LogStore<u64>>(store: &S) {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
-use syncline_log::store::{Appended, LogSummary, NewOperation, StoredOperation, Tip};
+use syncline_log::store::{Appended, LogSummary, NewOperation, StoredOperation, Tip, Tips};
 use syncline_log::{EncodedOperation, Fork, Heights, Link, LogStore, Logs, SeqNum, SeqRange};
 
 use super::{author, ok, seq, stored};
@@ -87,7 +88,15 @@ fn step<S: LogStore<u64>>(store: &S, model: &mut Model, pool: &[NewOperation<u64
             let before = seq(rng.below(26));
             assert_eq!(ok(store.prune(author, log_id, before)), model.prune(author, log_id, before), "what is pruned");
         }
-        16..19 => {
+        18 => {
+            let hash = hash(pool, rng);
+            let body = pool.iter().find(|new| new.operation.hash() == hash).and_then(|new| new.operation.body());
+            if let Some(body) = body {
+                let was_missing = model.add_payload(hash, body);
+                assert_eq!(ok(store.add_payload(hash, body.clone())), was_missing, "whether a payload was missing");
+            }
+        }
+        16..18 => {
             let hash = hash(pool, rng);
             assert_eq!(ok(store.delete_payload(hash)), model.delete_payload(hash), "whether there was a payload");
         }
@@ -182,6 +191,12 @@ impl Model {
         found.map(|operation| *operation = operation.clone().with_body(None)).count() > 0
     }
 
+    fn add_payload(&mut self, hash: Hash, body: &Bytes) -> bool {
+        let operations = self.logs.values_mut().flat_map(|log| log.operations.values_mut());
+        let found = operations.filter(|operation| operation.hash() == hash && operation.body().is_none());
+        found.map(|operation| *operation = operation.clone().with_body(Some(body.clone()))).count() > 0
+    }
+
     fn heights(&self, logs: &Logs<u64>) -> Heights<u64> {
         let mut heights = Heights::new();
         for (author, log_ids) in logs {
@@ -198,6 +213,11 @@ impl Model {
 fn compare<S: LogStore<u64>>(store: &S, model: &Model, pool: &[NewOperation<u64>], rng: &mut Rng) {
     let logs: Logs<u64> = (0..AUTHORS).map(|number| (author(number, 0).public_key(), LOG_IDS.into())).collect();
     assert_eq!(ok(store.heights(&logs)), model.heights(&logs), "heights");
+    let mut tips = Tips::new();
+    for ((author, log_id), log) in &model.logs {
+        tips.entry(*author).or_default().insert(*log_id, log.tip);
+    }
+    assert_eq!(ok(store.tips(&logs)), tips, "tips");
     let hash = hash(pool, rng);
     let found = ok(store.get(hash)).map(|located| ((located.author, located.log_id), located.operation));
     let operations = |log: &Log| log.operations.values().find(|row| row.hash() == hash).map(stored);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
-use syncline_log::store::{Appended, Fork, Located, LogSize, LogSummary, NewOperation, Page, StoreError, Tip};
+use syncline_log::store::{Appended, Fork, Located, LogSize, LogSummary, NewOperation, Page, StoreError, Tip, Tips};
 use syncline_log::{Heights, Link, LogStore, Logs, MemoryStore, SeqNum, SeqRange};
 
 /// What is wrong with a [`Broken`] store.
@@ -44,6 +45,9 @@ pub(super) enum Defect {
     PruneCountsNothing,
     PayloadsStay,
     PayloadsAreGoneOnlyOnce,
+    AddedPayloadsAreLost,
+    AddedPayloadsReplaceOthers,
+    TipsOfOneLogEach,
     DeletedLogsArePruned,
     DeletedLogsTakeOthersAlong,
     SizesWithoutBodies,
@@ -54,7 +58,7 @@ pub(super) enum Defect {
 }
 
 impl Defect {
-    pub(super) const ALL: [Self; 39] = {
+    pub(super) const ALL: [Self; 42] = {
         use Defect::*;
         [
             GapsAreTaken,
@@ -89,6 +93,9 @@ impl Defect {
             PruneCountsNothing,
             PayloadsStay,
             PayloadsAreGoneOnlyOnce,
+            AddedPayloadsAreLost,
+            AddedPayloadsReplaceOthers,
+            TipsOfOneLogEach,
             DeletedLogsArePruned,
             DeletedLogsTakeOthersAlong,
             SizesWithoutBodies,
@@ -283,6 +290,29 @@ impl LogStore<u64> for Broken {
             }
             _ => self.inner.delete_payload(hash).await,
         }
+    }
+
+    async fn add_payload(&self, hash: Hash, body: Bytes) -> Result<bool, StoreError> {
+        match self.defect {
+            Defect::AddedPayloadsAreLost => {
+                Ok(self.inner.get(hash).await?.is_some_and(|found| found.operation.body.is_none()))
+            }
+            Defect::AddedPayloadsReplaceOthers => {
+                self.inner.delete_payload(hash).await?;
+                self.inner.add_payload(hash, body).await
+            }
+            _ => self.inner.add_payload(hash, body).await,
+        }
+    }
+
+    async fn tips(&self, logs: &Logs<u64>) -> Result<Tips<u64>, StoreError> {
+        let mut tips = self.inner.tips(logs).await?;
+        if self.is(Defect::TipsOfOneLogEach) {
+            tips.values_mut().for_each(|logs| {
+                logs.pop_first();
+            });
+        }
+        Ok(tips)
     }
 
     async fn delete_log(&self, author: PublicKey, log_id: u64) -> Result<bool, StoreError> {
