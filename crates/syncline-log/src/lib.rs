@@ -14,9 +14,9 @@ pub use operation::{
     SignHeaderError,
 };
 pub use store::{
-    AnyLogStore, Appended, DatabaseStore, Fork, Heights, Link, LogId, LogStore, Logs, MemoryStore, NewOperation,
+    AnyLogStore, Appended, DatabaseStore, Fork, Heights, Link, LiveStore, LogId, LogStore, Logs, MemoryStore, NewOperation,
     SeqRange, StoreError,
 };
-pub use sync::LogSync;
+pub use sync::{LogSync, LogSyncV2};
 pub use validate::Invalid;
 pub use writer::{Draft, LogWriter, OPERATION_LEN_MAX, PublishError};

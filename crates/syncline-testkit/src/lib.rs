@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod cheap;
+pub mod cluster;
 pub mod conformance;
 pub mod crash;
 #[cfg(feature = "redb")]

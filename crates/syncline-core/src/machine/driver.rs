@@ -233,6 +233,7 @@ where
                     self.unsent_len += bytes.len();
                     self.unsent.push_back(Unsent { bytes, items });
                 }
+                Output::Live => meter::report_live(),
                 Output::Deliver(item) => self.deliveries.push_back(item),
                 Output::Request(request) => {
                     if self.request.is_some() || self.response.is_some() {

@@ -112,4 +112,6 @@ pub enum Output<T: TopicQuery, Q> {
     /// Wait for something to happen on this side, for as long as it takes; the answer comes as [`Input::Response`]. The
     /// machine's time goes on meanwhile, and a machine that is done leaves it behind.
     Watch(Q),
+    /// The peers have caught up, and the session stays open for what is new. For progress and reports.
+    Live,
 }

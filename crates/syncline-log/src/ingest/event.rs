@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
 use thiserror::Error;
 
@@ -21,6 +22,8 @@ pub enum IngestEvent<T, L> {
 pub struct Verdict<L> {
     /// Which operation; `None` if its header could not be decoded.
     pub operation: Option<OperationRef>,
+    /// The header as it came: with a rejected operation, the evidence.
+    pub header: Bytes,
     /// The log that it was placed in, if it was.
     pub log_id: Option<L>,
     /// What became of it.
@@ -56,7 +59,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether an honest peer would not have sent the operation. That it does not continue its log is its author's
     /// doing, who may have shown different peers different branches.
-    pub(super) fn is_peer_fault(&self) -> bool {
+    pub(crate) fn is_peer_fault(&self) -> bool {
         match self {
             Self::Rejected(Rejection::Gap { .. } | Rejection::Backlink) => false,
             Self::Rejected(_) => true,
@@ -81,6 +84,9 @@ pub enum Rejection {
     /// The author has a part in the topic, but not this log.
     #[error("the log is outside of the topic")]
     LogOutOfScope,
+    /// The operation belongs to another log than the peer said.
+    #[error("the operation belongs to another log than the peer said")]
+    OtherLog,
     /// Operations before it are missing.
     #[error("the log continues at {expected}")]
     Gap {

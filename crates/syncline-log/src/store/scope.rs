@@ -1,6 +1,6 @@
 //! Which logs there are, and how far they go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::Hash as StdHash;
 
@@ -21,6 +21,9 @@ impl<T> LogId for T where T: Clone + Debug + Ord + StdHash + Send + Sync + Seria
 
 /// A set of logs, by author: what belongs to a topic.
 pub type Logs<L> = BTreeMap<PublicKey, Vec<L>>;
+
+/// A set of logs, for looking up.
+pub(crate) type ScopeIndex<L> = BTreeMap<PublicKey, BTreeSet<L>>;
 
 /// The greatest sequence number of each log. Logs without operations are not in it, nor are authors without logs.
 pub type Heights<L> = BTreeMap<PublicKey, BTreeMap<L, SeqNum>>;

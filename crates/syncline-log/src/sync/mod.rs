@@ -3,6 +3,7 @@
 mod access;
 mod limits;
 mod v1;
+pub mod v2;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::store::{LogId, LogStore, Logs};
 
 pub use access::{Access, AllowAll};
 pub use limits::Limits;
+pub use v2::LogSyncV2;
 use v1::{LogMachine, Request, Response, Role, Scope};
 
 /// How operations are encoded on the way out. Both are accepted on the way in, also mixed.

@@ -105,4 +105,4 @@ pub use engine::run;
 pub use faults::{Faults, Rate};
 pub use options::Options;
 pub use report::{Failure, Reason, Report};
-pub use scenario::{Check, Context, Node, NodeId, Scenario, Session, SessionId};
+pub use scenario::{Check, Context, Journal, Node, NodeId, Scenario, Session, SessionId};

@@ -85,7 +85,7 @@ impl Options {
     }
 
     /// Sets how often two random nodes open a session. With [`Rate::NEVER`] only those are opened that nodes
-    /// [ask for](super::Context::dial), in the liveness phase too.
+    /// [ask for](super::Journal::dial), in the liveness phase too.
     #[must_use]
     pub fn with_session(mut self, rate: Rate) -> Self {
         self.session = rate;

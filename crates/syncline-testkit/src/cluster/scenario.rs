@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::LocalBoxFuture;
 use syncline_crypto::Hash;
@@ -68,7 +68,7 @@ pub enum Check {
 /// What is tested: how its nodes start, and when they have converged.
 ///
 /// What the nodes have in common, a model to compare with for instance, lives in the scenario; nodes reach it through an
-/// [`Rc`], since all run on one thread.
+/// [`Rc`] or an [`Arc`], since all run on one thread.
 pub trait Scenario {
     /// A running node.
     type Node: Node;
@@ -130,16 +130,60 @@ pub struct Context {
     pub(super) clock: NodeClock,
     pub(super) database: Arc<dyn Database>,
     pub(super) durable: Arc<dyn Database>,
-    pub(super) wishes: Rc<RefCell<Wishes>>,
+    pub(super) tasks: NewTasks,
+    pub(super) journal: Journal,
 }
 
-/// What nodes asked for since the simulator looked last.
-#[derive(Default)]
-pub(super) struct Wishes {
-    pub(super) tasks: Vec<(NodeId, String, LocalBoxFuture<'static, ()>)>,
-    pub(super) dials: Vec<(NodeId, NodeId)>,
-    pub(super) notes: Vec<(NodeId, String)>,
-    pub(super) breaches: Vec<(NodeId, String)>,
+/// Tasks that nodes asked for since the simulator looked last.
+pub(super) type NewTasks = Rc<RefCell<Vec<(NodeId, String, LocalBoxFuture<'static, ()>)>>>;
+
+/// A node's line to the simulator. Unlike the [`Context`] it may be sent between threads, as what a protocol is given often
+/// must.
+#[derive(Clone)]
+pub struct Journal {
+    pub(super) node: NodeId,
+    pub(super) wishes: Arc<Mutex<Vec<(NodeId, Wish)>>>,
+}
+
+/// What a node wants the simulator to do.
+#[derive(Debug)]
+pub(super) enum Wish {
+    Dial(NodeId),
+    Note(String),
+    Breach(String),
+}
+
+impl Journal {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<(NodeId, Wish)>> {
+        // A list is whole at any time.
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, wish: Wish) {
+        self.lock().push((self.node, wish));
+    }
+
+    /// Asks for a session with `peer`, beside those that the simulator opens. If it cannot be reached, nothing comes of
+    /// it.
+    pub fn dial(&self, peer: NodeId) {
+        self.push(Wish::Dial(peer));
+    }
+
+    /// Writes a line into the trace and the history.
+    pub fn note(&self, text: impl Into<String>) {
+        self.push(Wish::Note(text.into()));
+    }
+
+    /// Something happened that must not. The run fails with it.
+    pub fn breach(&self, text: impl Into<String>) {
+        self.push(Wish::Breach(text.into()));
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Journal").field(&self.node).finish()
+    }
 }
 
 impl Context {
@@ -188,23 +232,13 @@ impl Context {
 
     /// Runs a task beside the sessions. It goes with the node.
     pub fn spawn(&self, name: impl Into<String>, task: impl Future<Output = ()> + 'static) {
-        self.wishes.borrow_mut().tasks.push((self.id, name.into(), Box::pin(task)));
+        self.tasks.borrow_mut().push((self.id, name.into(), Box::pin(task)));
     }
 
-    /// Asks for a session with `peer`, beside those that the simulator opens. If it cannot be reached, nothing comes of
-    /// it.
-    pub fn dial(&self, peer: NodeId) {
-        self.wishes.borrow_mut().dials.push((self.id, peer));
-    }
-
-    /// Writes a line into the trace and the history.
-    pub fn note(&self, text: impl Into<String>) {
-        self.wishes.borrow_mut().notes.push((self.id, text.into()));
-    }
-
-    /// Something happened that must not. The run fails with it.
-    pub fn breach(&self, text: impl Into<String>) {
-        self.wishes.borrow_mut().breaches.push((self.id, text.into()));
+    /// The node's line to the simulator: to ask for sessions, to write into the history, to report what must not be.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 }
 

@@ -1,0 +1,295 @@
+//! What this side sends, straight from the store.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use syncline_core::{SyncError, TopicQuery};
+use syncline_crypto::{Hash, PublicKey};
+
+use super::super::wire::{self, Message, Payload, Purpose};
+use super::{LogMachine, LogName, Output, Request, out_of_turn, unexpected};
+use crate::SeqNum;
+use crate::store::{LogId, Page, SeqRange, StoredOperation, Tip};
+
+/// While so many bodies are asked for, no more is read from the peer.
+const PAYLOADS_ASKED_MAX: usize = 4_096;
+
+/// Operations of one log that the peer lacks.
+#[derive(Clone, Debug)]
+pub(super) struct Run<L> {
+    log: LogName<L>,
+    from: SeqNum,
+    /// The last to send, if not all that there are.
+    to: SeqNum,
+    /// The hash that the operation at `from` has if both sides have the same log. It is not sent then.
+    known: Option<Hash>,
+}
+
+impl<L> Run<L> {
+    /// All from a place on.
+    pub(super) fn starting_at(log: LogName<L>, from: SeqNum) -> Self {
+        Self { log, from, to: SeqNum::MAX, known: None }
+    }
+
+    /// All behind the peer's tip.
+    pub(super) fn behind(log: LogName<L>, tip: Tip) -> Self {
+        Self { log, from: tip.seq_num, to: SeqNum::MAX, known: Some(tip.hash) }
+    }
+
+    /// One operation, to show that there are two.
+    pub(super) fn evidence(log: LogName<L>, seq_num: SeqNum) -> Self {
+        Self { log, from: seq_num, to: seq_num, known: None }
+    }
+
+    fn is_evidence(&self) -> bool {
+        self.from == self.to && self.known.is_none()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Outgoing<L> {
+    /// Whether it is known what the peer lacks.
+    pub(super) is_ready: bool,
+    pub(super) peer_body_len_max: u64,
+    queue: VecDeque<Run<L>>,
+    reading: Option<Run<L>>,
+    /// Where the peer thinks that we are.
+    context: Option<(LogName<L>, SeqNum)>,
+    /// How far the peer is in logs where it was not as far as our summary said.
+    peer_heights: BTreeMap<LogName<L>, Option<SeqNum>>,
+    /// Logs of which the peer takes no more.
+    stopped: BTreeSet<LogName<L>>,
+    /// Logs of which the peer was shown an operation to prove a fork.
+    shown: BTreeSet<LogName<L>>,
+    payloads: VecDeque<Hash>,
+    payloads_asked: usize,
+    reading_payload: bool,
+    /// Something was sent that no mark follows yet.
+    unmarked: bool,
+    caught_up: bool,
+    done_sent: bool,
+    acknowledged: bool,
+}
+
+impl<L: LogId> Outgoing<L> {
+    pub(super) fn new() -> Self {
+        Self {
+            is_ready: false,
+            peer_body_len_max: u64::MAX,
+            queue: VecDeque::new(),
+            reading: None,
+            context: None,
+            peer_heights: BTreeMap::new(),
+            stopped: BTreeSet::new(),
+            shown: BTreeSet::new(),
+            payloads: VecDeque::new(),
+            payloads_asked: 0,
+            reading_payload: false,
+            unmarked: false,
+            caught_up: false,
+            done_sent: false,
+            acknowledged: false,
+        }
+    }
+
+    pub(super) fn add(&mut self, run: Run<L>) {
+        if run.is_evidence() && !self.shown.insert(run.log.clone()) {
+            return;
+        }
+        self.queue.push_back(run);
+    }
+
+    pub(super) fn set_peer_height(&mut self, log: LogName<L>, height: Option<SeqNum>) {
+        self.peer_heights.insert(log, height);
+    }
+
+    /// The peer has the log at least up to here.
+    pub(super) fn peer_has(&mut self, log: LogName<L>, seq_num: SeqNum) {
+        let height = self.peer_heights.entry(log).or_default();
+        *height = (*height).max(Some(seq_num));
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_ready
+            && self.queue.is_empty()
+            && self.reading.is_none()
+            && self.payloads.is_empty()
+            && !self.reading_payload
+    }
+
+    pub(super) fn has_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    pub(super) fn is_asked_too_much(&self) -> bool {
+        self.payloads.len() >= PAYLOADS_ASKED_MAX
+    }
+
+    pub(super) fn done_is_sent(&self) -> bool {
+        self.done_sent
+    }
+
+    /// The peer has sent its last message.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.acknowledged
+    }
+
+    /// The peer has, and has stored, all that was sent.
+    pub(super) fn is_done(&self) -> bool {
+        self.done_sent && self.acknowledged
+    }
+}
+
+impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
+    /// Asks the store for what is to be sent next.
+    pub(super) fn read_next(&mut self) {
+        if !self.outgoing.is_ready || self.outgoing.reading.is_some() || self.outgoing.reading_payload {
+            return;
+        }
+        if let Some(hash) = self.outgoing.payloads.pop_front() {
+            self.outgoing.reading_payload = true;
+            self.outputs.push_back(Output::Request(Request::Payload(hash)));
+            return;
+        }
+        let Some(run) = self.outgoing.queue.pop_front() else { return };
+        let (author, log_id) = run.log.clone();
+        let range = SeqRange::new(run.from, run.to);
+        let bytes_max = self.config.limits.page_bytes();
+        self.outgoing.reading = Some(run);
+        self.outputs.push_back(Output::Request(Request::Read { author, log_id, range, bytes_max }));
+    }
+
+    pub(super) fn page(&mut self, page: &Page) -> Result<(), SyncError> {
+        let mut run = self.outgoing.reading.take().ok_or_else(out_of_turn)?;
+        if self.outgoing.stopped.contains(&run.log) {
+            return Ok(());
+        }
+        let mut operations = page.operations.as_slice();
+        if let (Some(known), Some((first, rest))) = (run.known.take(), operations.split_first())
+            && first.seq_num == run.from
+        {
+            if Hash::digest(&first.header) != known {
+                // The peer has another branch. It cannot take what follows on ours, but it can know.
+                if self.outgoing.shown.insert(run.log.clone()) {
+                    self.send_operations(&run.log, std::slice::from_ref(first));
+                }
+                self.outgoing.stopped.insert(run.log);
+                return Ok(());
+            }
+            operations = rest;
+        }
+        self.send_operations(&run.log, operations);
+        if let Some(last) = operations.last().filter(|_| !run.is_evidence()) {
+            self.outgoing.peer_has(run.log.clone(), last.seq_num);
+        }
+        if let Some(next) = page.next.filter(|next| *next <= run.to) {
+            run.from = next;
+            self.outgoing.queue.push_front(run);
+        }
+        Ok(())
+    }
+
+    fn send_operations(&mut self, log: &LogName<L>, operations: &[StoredOperation]) {
+        let Some(first) = operations.first() else { return };
+        let expected = self.outgoing.context.as_ref().filter(|(current, _)| current == log).map(|(_, next)| *next);
+        if expected != Some(first.seq_num) {
+            let (author, log_id) = log.clone();
+            self.send(&Message::Log { author, log_id, from: first.seq_num });
+        }
+        let body_len_max = self.outgoing.peer_body_len_max;
+        let bytes: usize = operations.iter().map(|operation| operation.byte_len() + 11).sum();
+        self.encoded.reserve(bytes);
+        for operation in operations {
+            let body = match &operation.body {
+                Some(body) if body.len() as u64 > body_len_max => Payload::Withheld,
+                Some(body) => Payload::Here(body.clone()),
+                None => Payload::None,
+            };
+            wire::encode_operation(&mut self.encoded, &operation.header, &body);
+        }
+        self.items += operations.len() as u64;
+        self.outgoing.unmarked = true;
+        self.outgoing.context = operations.last().and_then(|last| Some((log.clone(), last.seq_num.checked_next()?)));
+    }
+
+    /// The peer takes no more of a log.
+    pub(super) fn stop_sending(&mut self, author: PublicKey, log_id: L) {
+        if self.is_in_scope(&author, &log_id) {
+            let log = (author, log_id);
+            self.outgoing.queue.retain(|run| run.log != log);
+            self.outgoing.stopped.insert(log);
+        }
+    }
+
+    /// Sends what was appended behind what the peer has.
+    pub(super) fn push_changes(&mut self, log: LogName<L>, tip: Tip) {
+        if self.outgoing.done_sent || self.outgoing.stopped.contains(&log) {
+            return;
+        }
+        let height = match self.outgoing.peer_heights.get(&log) {
+            Some(height) => *height,
+            None => {
+                let summary = self.resolved.as_ref().map(|resolved| &resolved.summary);
+                summary.and_then(|summary| summary.tip(&log.0, &log.1)).map(|tip| tip.seq_num)
+            }
+        };
+        let from = match height {
+            None => SeqNum::ZERO,
+            Some(height) if height < tip.seq_num => height.checked_next().unwrap_or(SeqNum::MAX),
+            Some(_) => return,
+        };
+        self.outgoing.queue.push_back(Run::starting_at(log, from));
+    }
+
+    /// Says that there is no more for now, or at all.
+    pub(super) fn finish_sending(&mut self) {
+        if !self.outgoing.is_idle() || self.outgoing.done_sent {
+            return;
+        }
+        let is_last = match self.purpose {
+            Purpose::Sync => !self.live || self.finishing,
+            // Who answers is done when nothing more can be asked.
+            Purpose::FetchPayloads => self.is_initiator || self.incoming.peer_is_done(),
+        };
+        if is_last {
+            self.outgoing.done_sent = true;
+            self.send(&Message::Done);
+        } else if self.purpose == Purpose::Sync && (self.outgoing.unmarked || !self.outgoing.caught_up) {
+            self.send(&Message::CaughtUp);
+        } else {
+            return;
+        }
+        self.outgoing.unmarked = false;
+        self.outgoing.caught_up = true;
+    }
+
+    pub(super) fn peer_acknowledged(&mut self) -> Result<(), SyncError> {
+        if !self.outgoing.done_sent || std::mem::replace(&mut self.outgoing.acknowledged, true) {
+            return Err(unexpected("unexpected \"ack\" message received"));
+        }
+        self.incoming.flush();
+        Ok(())
+    }
+
+    pub(super) fn peer_wants(&mut self, hashes: Vec<Hash>) -> Result<(), SyncError> {
+        if self.purpose != Purpose::FetchPayloads || self.is_initiator || self.incoming.peer_is_done() {
+            return Err(unexpected("unexpected \"want\" message received"));
+        }
+        self.outgoing.payloads_asked += hashes.len();
+        let max = self.config.limits.payloads_wanted_max();
+        if self.outgoing.payloads_asked > max {
+            return Err(unexpected(format!("more than {max} bodies asked for in a session")));
+        }
+        self.outgoing.payloads.extend(hashes);
+        Ok(())
+    }
+
+    pub(super) fn payload(&mut self, operation: Hash, body: Option<Bytes>) -> Result<(), SyncError> {
+        if !std::mem::take(&mut self.outgoing.reading_payload) {
+            return Err(out_of_turn());
+        }
+        self.items += u64::from(body.is_some());
+        self.send(&Message::Body { operation, body });
+        Ok(())
+    }
+}

@@ -1,0 +1,369 @@
+//! Writing a message.
+
+use std::ops::ControlFlow;
+
+use super::LIST_LEN_MAX;
+use super::config::RangeConfig;
+use super::ops;
+use super::part::{Claim, Owed, Said, Sent, Waiting};
+use super::view::{Mark, View};
+use crate::wire::{bound_len, put_low, put_varint, write_bound, write_continued, write_last};
+use crate::{Bound, Item, Need, ReconcileError, Span};
+
+/// Bytes kept free for what may have to follow: a run of equal spans, and that there is more to come.
+const RESERVE: usize = 16;
+/// Items of one list where a span is listed rather than cut.
+const STREAMED_LIST_LEN: u64 = 512;
+/// A span is listed rather than cut if the peer has so many times as many items there.
+const MANY_TIMES: u64 = 4;
+
+/// What lies at one end of a child: known, or to be asked for with all others at the end.
+#[derive(Clone, Copy, Debug)]
+enum Edge {
+    Known(Mark),
+    Asked(usize),
+}
+
+/// A fingerprint to be filled in.
+#[derive(Debug)]
+struct Gap {
+    at: usize,
+    from: Edge,
+    to: Edge,
+}
+
+/// A message in the making.
+#[derive(Debug)]
+pub(super) struct Composer<'a> {
+    view: View<'a>,
+    config: &'a RangeConfig,
+    /// The answers, without what comes before them.
+    pub(super) out: Vec<u8>,
+    room: usize,
+    equal: u64,
+    bounds: Vec<Bound>,
+    gaps: Vec<Gap>,
+    sent: Vec<Sent>,
+    /// Used again and again.
+    shorts: Vec<u64>,
+    pub(super) have: Vec<Item>,
+    pub(super) need: Vec<Need>,
+}
+
+/// How a span is cut.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    from: Mark,
+    to: Mark,
+    /// Items of each child.
+    per_child: u64,
+    /// Whether children are listed.
+    is_streamed: bool,
+}
+
+/// What became of an answer.
+enum Answered {
+    /// It was written.
+    Whole,
+    /// A part of it was, and this remains, whose first mark is that of the bound of this number.
+    Part(Owed, Option<usize>),
+    /// Nothing was: there is no room.
+    Not(Owed),
+}
+
+impl<'a> Composer<'a> {
+    pub(super) fn new(view: View<'a>, config: &'a RangeConfig, room: usize) -> Self {
+        Self {
+            view,
+            config,
+            out: Vec::new(),
+            room,
+            equal: 0,
+            bounds: Vec::new(),
+            gaps: Vec::new(),
+            sent: Vec::new(),
+            shorts: Vec::new(),
+            have: Vec::new(),
+            need: Vec::new(),
+        }
+    }
+
+    /// Answers what is owed, as far as there is room.
+    pub(super) fn answer(
+        &mut self,
+        owed: &mut Waiting<Owed>,
+        sent: &mut Waiting<Sent>,
+    ) -> Result<(), ReconcileError> {
+        let mut rest = None;
+        while let Some(next) = owed.pop() {
+            match self.answer_one(next)? {
+                Answered::Whole => {}
+                Answered::Part(part, edge) => {
+                    rest = Some((part, edge));
+                    break;
+                }
+                Answered::Not(part) => {
+                    rest = Some((part, None));
+                    break;
+                }
+            }
+        }
+        self.flush();
+        let marks = self.view.marks(&self.bounds)?;
+        self.fill(&marks);
+        sent.push(std::mem::take(&mut self.sent));
+        if let Some((mut part, edge)) = rest {
+            if let (Claim::Differs { from, .. }, Some(mark)) = (&mut part.claim, edge.and_then(|at| marks.get(at))) {
+                *from = *mark;
+            }
+            owed.push(vec![part]);
+        }
+        Ok(())
+    }
+
+    fn answer_one(&mut self, owed: Owed) -> Result<Answered, ReconcileError> {
+        match owed.claim {
+            Claim::Equal(parts) => {
+                self.equal += parts;
+                Ok(Answered::Whole)
+            }
+            Claim::Differs { from, to, theirs } => {
+                let (here, items) = (from.until(&to).count, to.rank - from.rank);
+                let is_streamed = theirs.is_some_and(|theirs| here.saturating_mul(MANY_TIMES) <= theirs);
+                if here <= self.config.leaf as u64 || is_streamed && items <= STREAMED_LIST_LEN {
+                    return self.list(owed);
+                }
+                let children = here.div_ceil((self.config.leaf as u64).div_ceil(2));
+                let per_child = if is_streamed {
+                    STREAMED_LIST_LEN
+                } else {
+                    items.div_ceil(children.clamp(2, self.config.fan_out as u64))
+                };
+                self.split(owed, Cut { from, to, per_child, is_streamed })
+            }
+            Claim::List { .. } => self.answer_list(owed),
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.room.saturating_sub(self.out.len() + RESERVE)
+    }
+
+    /// Writes the run of equal spans that has come together.
+    fn flush(&mut self) {
+        match u8::try_from(self.equal) {
+            Ok(0) => {}
+            Ok(run) if run <= ops::LOW => self.out.push(ops::EQUAL | run),
+            _ => {
+                self.out.push(ops::EQUAL);
+                put_varint(&mut self.out, self.equal);
+            }
+        }
+        self.equal = 0;
+    }
+
+    fn fill(&mut self, marks: &[Mark]) {
+        let mark = |edge| match edge {
+            Edge::Known(mark) => mark,
+            Edge::Asked(at) => marks.get(at).copied().unwrap_or_default(),
+        };
+        let width = self.view.salt.widths().fingerprint;
+        for gap in &self.gaps {
+            let print = self.view.salt.fingerprint(&mark(gap.from).until(&mark(gap.to)));
+            if let Some(to) = self.out.get_mut(gap.at..gap.at + width) {
+                to.copy_from_slice(print.to_le_bytes().split_at(width).0);
+            }
+        }
+    }
+
+    /// Collects what stands for the items of a span.
+    fn collect(&mut self, span: &Span) -> Result<(), ReconcileError> {
+        self.shorts.clear();
+        let (shorts, salt) = (&mut self.shorts, self.view.salt);
+        self.view.items(span, |_, id| {
+            shorts.push(salt.short(id));
+            ControlFlow::Continue(())
+        })?;
+        // A set that says that it has fewer items than it shows would make a list that the peer refuses.
+        if self.shorts.len() > LIST_LEN_MAX { Err(ReconcileError::SetChanged) } else { Ok(()) }
+    }
+
+    fn put_shorts(&mut self) {
+        let width = self.view.salt.widths().short;
+        for short in &self.shorts {
+            put_low(&mut self.out, *short, width);
+        }
+    }
+
+    /// Says which items are here.
+    fn list(&mut self, owed: Owed) -> Result<Answered, ReconcileError> {
+        self.collect(&owed.span)?;
+        let len = self.shorts.len();
+        if 4 + len * self.view.salt.widths().short > self.free() {
+            return Ok(Answered::Not(owed));
+        }
+        self.flush();
+        match u8::try_from(len) {
+            Ok(low) if low < ops::LOW => self.out.push(ops::LIST | low),
+            _ => {
+                self.out.push(ops::LIST | ops::LOW);
+                put_varint(&mut self.out, len as u64);
+            }
+        }
+        self.put_shorts();
+        self.sent.push(Sent::one(owed.span, Said::List(len)));
+        Ok(Answered::Whole)
+    }
+
+    /// Cuts a span into children.
+    fn split(&mut self, owed: Owed, cut: Cut) -> Result<Answered, ReconcileError> {
+        if self.free() == 0 {
+            return Ok(Answered::Not(owed));
+        }
+        self.flush();
+        let begin = self.out.len();
+        self.out.push(ops::SPLIT);
+        let (mut bounds, mut said) = (vec![owed.span.from.clone()], Vec::new());
+        let (mut rank, mut edge) = (cut.from.rank, Edge::Known(cut.from));
+        while rank < cut.to.rank {
+            let next = (rank + cut.per_child).min(cut.to.rank);
+            let end = if next < cut.to.rank { Some(self.view.separator(next)?) } else { None };
+            let is_list = cut.is_streamed || next - rank <= 1;
+            let from = bounds.last().cloned().unwrap_or_default();
+            if !self.begin_child(&from, end.as_ref(), &owed.span, is_list)? {
+                return Ok(self.cut_short(owed, begin, bounds, said));
+            }
+            let to = match end {
+                Some(end) => {
+                    self.bounds.push(end.clone());
+                    bounds.push(end);
+                    Edge::Asked(self.bounds.len() - 1)
+                }
+                None => Edge::Known(cut.to),
+            };
+            said.push(if is_list { self.put_list() } else { self.put_gap(edge, to) });
+            (rank, edge) = (next, to);
+        }
+        self.sent.push(Sent::new(bounds, owed.span.to, said));
+        Ok(Answered::Whole)
+    }
+
+    /// Writes where a child ends, if there is room for all of it. Its items are collected if it is to be listed.
+    fn begin_child(
+        &mut self,
+        from: &Bound,
+        end: Option<&Bound>,
+        parent: &Span,
+        is_list: bool,
+    ) -> Result<bool, ReconcileError> {
+        let widths = self.view.salt.widths();
+        let mut len = end.map_or(1, |end| bound_len(from, parent.to.as_ref(), end)) + widths.fingerprint;
+        if is_list {
+            self.collect(&Span { from: from.clone(), to: end.or(parent.to.as_ref()).cloned() })?;
+            len += 2 + self.shorts.len() * widths.short;
+        }
+        if len > self.free() {
+            return Ok(false);
+        }
+        match end {
+            Some(end) => write_bound(&mut self.out, from, parent.to.as_ref(), end, is_list),
+            None => write_last(&mut self.out, is_list),
+        }
+        Ok(true)
+    }
+
+    fn put_list(&mut self) -> Said {
+        put_varint(&mut self.out, self.shorts.len() as u64);
+        self.put_shorts();
+        Said::List(self.shorts.len())
+    }
+
+    fn put_gap(&mut self, from: Edge, to: Edge) -> Said {
+        self.gaps.push(Gap { at: self.out.len(), from, to });
+        self.out.resize(self.out.len() + self.view.salt.widths().fingerprint, 0);
+        Said::Fingerprint
+    }
+
+    /// Leaves the rest of a span, of which these children were written, to a later message.
+    fn cut_short(&mut self, mut owed: Owed, begin: usize, mut bounds: Vec<Bound>, said: Vec<Said>) -> Answered {
+        if said.is_empty() {
+            self.out.truncate(begin);
+            return Answered::Not(owed);
+        }
+        write_continued(&mut self.out);
+        let end = bounds.pop().unwrap_or_default();
+        self.sent.push(Sent::new(bounds, Some(end.clone()), said));
+        owed.span.from = end;
+        Answered::Part(owed, Some(self.bounds.len() - 1))
+    }
+
+    /// Says which items of the peer's list are missing here, and which are missing from it.
+    fn answer_list(&mut self, owed: Owed) -> Result<Answered, ReconcileError> {
+        let Claim::List { shorts, mut here, next } = owed.claim else {
+            return Ok(Answered::Not(owed));
+        };
+        let width = self.view.salt.widths().short;
+        let overhead = 8 + shorts.len().div_ceil(8);
+        let Some(room) = self.free().checked_sub(overhead + width).map(|room| room / width + 1) else {
+            return Ok(Answered::Not(Owed { span: owed.span, claim: Claim::List { shorts, here, next } }));
+        };
+        let mut listed: Vec<(u64, usize)> = shorts.iter().copied().zip(0..).collect();
+        listed.sort_unstable();
+        let (mut stopped_at, before) = (None, self.have.len());
+        let rest = Span { from: next.unwrap_or_else(|| owed.span.from.clone()), to: owed.span.to.clone() };
+        self.shorts.clear();
+        let (missing, have, salt) = (&mut self.shorts, &mut self.have, self.view.salt);
+        self.view.items(&rest, |key, id| {
+            let short = salt.short(id);
+            let first = listed.partition_point(|(other, _)| *other < short);
+            let mut same = listed.iter().skip(first).take_while(|(other, _)| *other == short).peekable();
+            if same.peek().is_none() {
+                if missing.len() == room {
+                    stopped_at = Some(Bound { key: key.to_vec(), id_prefix: id.as_bytes().to_vec() });
+                    return ControlFlow::Break(());
+                }
+                missing.push(short);
+                have.push(Item::new(key, *id));
+            }
+            for (_, at) in same {
+                here.iter_mut().skip(*at).take(1).for_each(|here| *here = true);
+            }
+            ControlFlow::Continue(())
+        })?;
+        debug_assert_eq!(self.have.len() - before, self.shorts.len(), "each is reported and sent");
+        if stopped_at.is_none() && self.shorts.is_empty() && !here.contains(&false) {
+            self.equal += 1;
+            return Ok(Answered::Whole);
+        }
+        self.flush();
+        self.put_answer(stopped_at.is_some(), &here);
+        if let Some(next) = stopped_at {
+            let claim = Claim::List { shorts, here, next: Some(next) };
+            return Ok(Answered::Part(Owed { span: owed.span, claim }, None));
+        }
+        let run = self.view.salt.number();
+        self.need.extend(shorts.iter().zip(&here).filter(|(_, here)| !**here).map(|(short, _)| Need::short(run, *short)));
+        Ok(Answered::Whole)
+    }
+
+    fn put_answer(&mut self, is_continued: bool, here: &[bool]) {
+        let is_missing = !is_continued && here.contains(&false);
+        let len = self.shorts.len();
+        let low = u8::try_from(len).ok().filter(|len| *len < ops::ANSWER_LOW);
+        self.out.push(
+            ops::ANSWER
+                | if is_missing { ops::MISSING } else { 0 }
+                | if is_continued { ops::MORE } else { 0 }
+                | low.unwrap_or(ops::ANSWER_LOW),
+        );
+        if low.is_none() {
+            put_varint(&mut self.out, len as u64);
+        }
+        if is_missing {
+            for chunk in here.chunks(8) {
+                self.out.push(chunk.iter().zip(0..).fold(0, |bits, (here, at)| bits | u8::from(!here) << at));
+            }
+        }
+        self.put_shorts();
+    }
+}

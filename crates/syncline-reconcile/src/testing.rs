@@ -1,0 +1,116 @@
+//! What the tests of several modules need.
+
+use std::ops::ControlFlow;
+
+use crate::{Bound, Fingerprint, Item, ItemId, SetKey, Span, SummaryIndex};
+
+pub(crate) const KEY: SetKey = SetKey::from_bytes([7; 32]);
+
+/// The id with a number: the hash of it.
+pub(crate) fn id(n: u64) -> ItemId {
+    ItemId::from_bytes(*blake3::hash(&n.to_le_bytes()).as_bytes())
+}
+
+/// Item `n`: keys of 8 to 40 bytes in no order, several items under some of them.
+pub(crate) fn item(n: u64) -> Item {
+    let hash = blake3::hash(&(n / 2).to_be_bytes());
+    let mut key = hash.as_bytes().to_vec();
+    key.extend_from_slice(&n.to_be_bytes());
+    key.truncate(8 + usize::from(hash.as_bytes()[31]) % 33);
+    Item::new(key, id(n))
+}
+
+/// SplitMix64, for tests in which proptest would draw too much.
+#[derive(Debug)]
+pub(crate) struct Rng(pub(crate) u64);
+
+impl Rng {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// Seeds to run, or the one that the environment variable `SEED` names. The seed is shown if the test fails.
+pub(crate) fn for_each_seed(count: u64, mut test: impl FnMut(&mut Rng)) {
+    let one = std::env::var("SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    for seed in one.map_or(0..count, |seed| seed..seed + 1) {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&mut Rng(seed))));
+        if let Err(panic) = outcome {
+            eprintln!("SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+pub(crate) fn naive(items: &[Item], span: &Span) -> Fingerprint {
+    let inside = |item: &&Item| {
+        let key = (&item.key[..], &item.id.as_bytes()[..]);
+        span.from.is_at_or_before(key.0, key.1) && !span.to.as_ref().is_some_and(|to| to.is_at_or_before(key.0, key.1))
+    };
+    items.iter().filter(inside).map(|item| Fingerprint::of(&KEY, &item.id)).fold(Fingerprint::EMPTY, |a, b| a + b)
+}
+
+/// Places at, between, before and behind items.
+pub(crate) fn some_bound(items: &[Item], rng: &mut Rng) -> Bound {
+    let key = match items.len() as u64 {
+        0 => Vec::new(),
+        len => items[rng.below(len) as usize].key.clone(),
+    };
+    let id = items.iter().find(|item| item.key == key).map(|item| *item.id.as_bytes()).unwrap_or_default();
+    match rng.below(6) {
+        0 => Bound::MIN,
+        1 => Bound { key: vec![0xff; 41], id_prefix: Vec::new() },
+        2 => Bound { key: key[..key.len() / 2].to_vec(), id_prefix: Vec::new() },
+        3 => Bound { key, id_prefix: id[..rng.below(33) as usize].to_vec() },
+        4 => Bound { key, id_prefix: rng.next().to_le_bytes().to_vec() },
+        _ => Bound { key, id_prefix: Vec::new() },
+    }
+}
+
+/// Whether an index says of everything what a scan says.
+pub(crate) fn assert_agrees(index: &dyn SummaryIndex, items: &[Item], rng: &mut Rng, spans: usize) {
+    assert!(items.is_sorted());
+    assert_eq!(index.len().unwrap(), items.len() as u64);
+    assert_eq!(index.fingerprint(&Span::ALL).unwrap(), naive(items, &Span::ALL));
+    assert_eq!(items_of(index, &Span::ALL), items);
+    assert_eq!(index.select(items.len() as u64).unwrap(), None);
+    let mut bounds = vec![Bound::MIN];
+    for _ in 0..spans {
+        let from = some_bound(items, rng);
+        let to = (rng.below(4) > 0).then(|| some_bound(items, rng));
+        let span = Span { from, to };
+        assert_eq!(index.fingerprint(&span).unwrap(), naive(items, &span), "{span:?}");
+        let rank = naive(items, &Span { from: Bound::MIN, to: Some(span.from.clone()) }).count;
+        assert_eq!(index.rank(&span.from).unwrap(), rank);
+        assert_eq!(index.select(rank).unwrap().as_ref(), items.get(rank as usize));
+        let shown = items_of(index, &span);
+        assert_eq!(shown.len() as u64, naive(items, &span).count);
+        assert!(shown.is_sorted());
+        bounds.push(span.from);
+    }
+    bounds.sort();
+    let sums = index.fingerprints_before(&bounds).unwrap();
+    assert_eq!(sums.len(), bounds.len());
+    for (bound, sum) in bounds.into_iter().zip(sums) {
+        assert_eq!(sum, naive(items, &Span { from: Bound::MIN, to: Some(bound) }));
+    }
+}
+
+pub(crate) fn items_of(index: &dyn SummaryIndex, span: &Span) -> Vec<Item> {
+    let mut items = Vec::new();
+    index
+        .items(span, &mut |key, id| {
+            items.push(Item::new(key, *id));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    items
+}
