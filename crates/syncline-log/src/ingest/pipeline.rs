@@ -207,6 +207,10 @@ fn continues<L: LogId>(before: &Item<L>, after: &Item<L>) -> bool {
 
 /// Those of the candidates whose signatures do not count.
 fn bad_signatures<L>(items: &[Item<L>], candidates: &[usize], verifier: &dyn Verifier) -> Vec<(usize, Invalid)> {
+    #[cfg(syncline_planted)]
+    if syncline_core::planted::is(syncline_core::planted::Bug::SkipVerification) {
+        return Vec::new();
+    }
     // One buffer for all messages: a batch allocates four times, whatever its size.
     let mut bytes = Vec::new();
     let mut parts = Vec::with_capacity(candidates.len());

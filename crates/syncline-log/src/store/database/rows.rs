@@ -263,7 +263,13 @@ pub(super) fn change<T>(
             Attempt::Commit(batch, done) => (batch, Some(done)),
             Attempt::CommitFirst(batch) => (batch, None),
         };
-        match (db.commit(batch, Durability::Immediate), done) {
+        let durability = Durability::Immediate;
+        #[cfg(syncline_planted)]
+        let durability = match syncline_core::planted::is(syncline_core::planted::Bug::AcknowledgeBeforeCommit) {
+            true => Durability::Eventual,
+            false => durability,
+        };
+        match (db.commit(batch, durability), done) {
             (Ok(()), Some(done)) => return Ok(done),
             (Ok(()), None) => {}
             (Err(CommitError::Precondition { .. }), _) => conflicts += 1,

@@ -314,6 +314,11 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
                 self.active = now;
                 Ok(())
             }
+            #[cfg(syncline_planted)]
+            Input::Closed if syncline_core::planted::is(syncline_core::planted::Bug::CutIsEnd) => {
+                (self.receiving, self.sending) = (Receiving::Finished, Sending::Finished);
+                Ok(())
+            }
             Input::Closed => self.closed(),
             Input::Response(Response::Resolved(scope)) => self.resolved(scope),
             Input::Response(Response::Page(page)) => self.page(&page),

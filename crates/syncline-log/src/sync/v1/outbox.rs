@@ -9,6 +9,8 @@ use super::wire;
 use crate::SeqNum;
 use crate::store::{Heights, LogId, Page, SeqRange};
 use crate::sync::Encoding;
+#[cfg(syncline_planted)]
+use syncline_core::planted;
 use syncline_crypto::PublicKey;
 
 /// A run of operations of one log that the peer lacks.
@@ -29,6 +31,11 @@ pub(super) fn missing<L: LogId>(ours: &Scope<L>, theirs: &Heights<L>) -> VecDequ
                 None => Some(SeqNum::ZERO),
                 // At the greatest number there is nothing left to lack.
                 Some(theirs) => theirs.checked_next(),
+            };
+            #[cfg(syncline_planted)]
+            let from = match from {
+                Some(next) if next > SeqNum::ZERO && planted::is(planted::Bug::ResumeOneTooFar) => next.checked_next(),
+                from => from,
             };
             if let Some(from) = from.filter(|from| from <= height) {
                 let range = SeqRange::new(from, *height);
@@ -67,6 +74,12 @@ impl<L: LogId> Outbox<L> {
     pub(super) fn push_page(&mut self, page: &Page) {
         for operation in &page.operations {
             wire::encode_data(&mut self.bytes, self.encoding, &operation.header, operation.body.as_deref());
+        }
+        #[cfg(syncline_planted)]
+        if syncline_core::planted::is(syncline_core::planted::Bug::SendTwice)
+            && let Some(last) = page.operations.last()
+        {
+            wire::encode_data(&mut self.bytes, self.encoding, &last.header, last.body.as_deref());
         }
         self.items += page.operations.len() as u64;
         match (self.missing.front_mut(), page.next) {

@@ -1,0 +1,34 @@
+//! The runs.
+
+use std::env;
+use std::time::Duration;
+
+use syncline_testkit::cluster::{self, Campaign, Failure, Options, Report};
+
+use crate::node::LogScenario;
+use crate::protocol::Protocol;
+use crate::v1::V1;
+
+/// Runs one seed.
+pub(crate) fn run<P: Protocol>(seed: u64) -> Result<Report, Box<Failure>> {
+    let mut options = Options::draw(seed, 2..=5);
+    if P::IS_LIVE {
+        options = options.with_session_time_max(None);
+    }
+    cluster::run(&mut LogScenario::<P>::draw(seed, options.nodes()), seed, &options)
+}
+
+#[test]
+fn stores_of_v1_agree_whatever_happens() {
+    let totals = Campaign::from_env(0..200).run(run::<V1>);
+    println!("v1: {totals}");
+}
+
+/// Runs as long as `SOAK_SECONDS` says, half an hour otherwise.
+#[test]
+#[ignore = "takes half an hour"]
+fn soak() {
+    let seconds = env::var("SOAK_SECONDS").map_or(1800, |text| text.parse().expect("SOAK_SECONDS is a number"));
+    let campaign = Campaign::new(1_000_000..u64::MAX).with_budget(Duration::from_secs(seconds));
+    println!("v1: {}", campaign.run(run::<V1>));
+}
