@@ -19,7 +19,7 @@ use syncline_log::sync::LogSyncV2;
 use syncline_log::sync::v2::Event;
 use syncline_log::{EncodedOperation, Operation};
 use syncline_testkit::generate::{LogExtensions, LogShape, log, new_operations, signing_keys};
-use syncline_testkit::net::{Conditions, End, Link, Sim};
+use syncline_testkit::net::{Conditions, End, Link, Sim, Step};
 use syncline_testkit::seed::Rng;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -273,4 +273,18 @@ pub(crate) fn session_with(
     let (one, two) = (one.take().expect("ended"), two.take().expect("ended"));
     drop(sim);
     Outcome { initiator: one, acceptor: two, apps, sent: (a_to_b.written(), b_to_a.written()) }
+}
+
+pub(crate) async fn sleep(clock: &ManualClock, time: Duration) {
+    clock.sleep_until(clock.now() + time).await;
+}
+
+/// Lets everything go on for so long.
+pub(crate) fn run_for(sim: &mut Sim<'_>, time: Duration) {
+    let until = sim.clock().now() + time;
+    while sim.clock().now() < until {
+        if sim.step_until(until).expect("nothing panics") == Step::Idle {
+            break;
+        }
+    }
 }

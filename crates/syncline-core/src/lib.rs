@@ -5,6 +5,9 @@ pub mod cbor;
 pub mod clock;
 mod error;
 pub mod machine;
+#[cfg(syncline_planted)]
+#[doc(hidden)]
+pub mod planted;
 mod protocol;
 pub mod session;
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub(super) struct Driver<'d, M: Machine, P> {
     chunk: Box<[u8]>,
     peer_closed: bool,
     failure: Option<SyncError>,
+    /// The live phase begins once all that was decided before has reached peer and application.
+    goes_live: bool,
     time: MachineTime,
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
 }
@@ -91,6 +93,7 @@ where
             chunk: vec![0; CHUNK_LEN].into_boxed_slice(),
             peer_closed: false,
             failure: None,
+            goes_live: false,
             time: MachineTime::starting(now),
             sleep: None,
         }
@@ -150,6 +153,10 @@ where
             return self.finish_failed(cx);
         }
         again |= self.poll_send(cx);
+        if self.goes_live && self.deliveries.is_empty() && self.unsent.is_empty() {
+            self.goes_live = false;
+            meter::report_live();
+        }
         again |= self.poll_request(cx);
         again |= self.poll_others(cx);
         if self.failure.is_none() && self.nothing_left_to_do() {
@@ -233,7 +240,7 @@ where
                     self.unsent_len += bytes.len();
                     self.unsent.push_back(Unsent { bytes, items });
                 }
-                Output::Live => meter::report_live(),
+                Output::Live => self.goes_live = true,
                 Output::Deliver(item) => self.deliveries.push_back(item),
                 Output::Request(request) => {
                     if self.request.is_some() || self.response.is_some() {
@@ -266,6 +273,11 @@ where
         while !self.deliveries.is_empty() {
             match Pin::new(&mut *self.app_tx).poll_ready(cx) {
                 Poll::Ready(result) => result?,
+                #[cfg(syncline_planted)]
+                Poll::Pending if crate::planted::is(crate::planted::Bug::LoseBackPressured) => {
+                    self.deliveries.pop_front();
+                    continue;
+                }
                 Poll::Pending => break,
             }
             if let Some(item) = self.deliveries.pop_front() {

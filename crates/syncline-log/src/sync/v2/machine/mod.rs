@@ -38,6 +38,9 @@ pub(in crate::sync::v2) use incoming::Received;
 /// A batch that is not full is not kept waiting for longer than this.
 const LINGER: Duration = Duration::from_millis(20);
 
+/// What a stream takes after longer than this, it takes because the peer has read.
+const BUFFERED: Duration = Duration::from_millis(100);
+
 /// Author and id of a log.
 pub(in crate::sync::v2) type LogName<L> = (PublicKey, L);
 
@@ -162,7 +165,6 @@ pub(in crate::sync::v2) struct LogMachine<T: TopicQuery, L: LogId> {
     unsent: usize,
     outputs: VecDeque<Output<T, Request<L>>>,
     started: Timestamp,
-    received_at: Timestamp,
     moved_at: Timestamp,
     sent_at: Timestamp,
 }
@@ -194,7 +196,6 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             unsent: 0,
             outputs: VecDeque::new(),
             started: now,
-            received_at: now,
             moved_at: now,
             sent_at: now,
         };
@@ -229,7 +230,6 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     }
 
     fn received(&mut self, now: Timestamp, bytes: &[u8]) -> Result<(), SyncError> {
-        self.received_at = now;
         self.moved_at = now;
         self.incoming.count_bytes(bytes.len(), &self.config.limits)?;
         if matches!(self.phase, Phase::Refused(_)) {
@@ -331,7 +331,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     /// Goes live once both sides have sent what was missing; waits for changes once this side has.
     fn watch(&mut self) {
         let Some(caught_up) = self.live.then_some(self.outgoing.has_caught_up()) else { return };
-        if caught_up && self.incoming.has_caught_up() && !self.is_live {
+        if caught_up && self.incoming.has_caught_up() && !self.incoming.is_applying() && !self.is_live {
             self.is_live = true;
             self.outputs.push_back(Output::Live);
         }
@@ -357,8 +357,6 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         match self.phase {
             Phase::Hello | Phase::Proof | Phase::Refused(_) => Some((self.started + limits.handshake(), "handshake")),
             Phase::Resolving(_) => None,
-            // What a peer takes says that it is there; what it sends says that it is alive.
-            Phase::Open if self.is_live => Some((self.received_at + limits.idle(), "idle")),
             // Also when all is said: a peer that does not take the last messages must not hold the session open for ever.
             Phase::Open | Phase::Finished => Some((self.moved_at + limits.idle(), "idle")),
         }
@@ -396,7 +394,10 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
         match input {
             Input::Received(bytes) => self.received(now, bytes)?,
             Input::Sent(count) => {
-                self.moved_at = now;
+                // What a stream takes at once may only have gone into a buffer of its own.
+                if !self.is_live || now > self.sent_at + BUFFERED {
+                    self.moved_at = now;
+                }
                 self.unsent = self.unsent.saturating_sub(count);
             }
             Input::Closed => {
