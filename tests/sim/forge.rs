@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
+use syncline_log::SeqNum;
 use syncline_log::store::{
     Appended, Fork, Heights, Located, LogSize, LogStore, LogSummary, Logs, NewOperation, Page, SeqRange, StoreError,
     StoredOperation, Tip,
 };
-use syncline_log::SeqNum;
 use syncline_testkit::cluster::NodeId;
 use syncline_testkit::seed::Rng;
 
@@ -78,7 +78,13 @@ macro_rules! passed_on {
 }
 
 impl LogStore<u64> for ForgingStore {
-    async fn read(&self, author: PublicKey, log_id: u64, range: SeqRange, bytes_max: usize) -> Result<Page, StoreError> {
+    async fn read(
+        &self,
+        author: PublicKey,
+        log_id: u64,
+        range: SeqRange,
+        bytes_max: usize,
+    ) -> Result<Page, StoreError> {
         let page = self.inner.read(author, log_id, range, bytes_max).await?;
         let operations = page.operations.into_iter().map(|operation| self.forging.forge(operation)).collect();
         Ok(Page::new(operations, page.next))

@@ -39,9 +39,8 @@ impl Protocol for V1 {
     fn open(setup: Setup) -> Result<V1Replica, String> {
         let store: Store = DatabaseStore::new(Arc::clone(setup.context.database()));
         let mut rng = Rng::new(setup.context.seed());
-        let limits = Limits::default()
-            .with_page_bytes(1 << (7 + rng.below(10)))
-            .with_window_bytes(1 << (7 + rng.below(10)));
+        let limits =
+            Limits::default().with_page_bytes(1 << (7 + rng.below(10))).with_window_bytes(1 << (7 + rng.below(10)));
         let sent_from = ForgingStore { inner: store.clone(), forging: setup.forging };
         let protocol = LogSync::new(Arc::clone(&setup.topics) as _, sent_from)
             .with_limits(limits)

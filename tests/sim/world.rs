@@ -251,7 +251,8 @@ impl World {
             return Ok(());
         }
         let from = checked.map_or(first, |(seq_num, _)| seq_num + 1);
-        let Ok(page) = now(durable.read(key.0, key.1, SeqRange::new(SeqNum::new(from), SeqNum::MAX), usize::MAX)) else {
+        let Ok(page) = now(durable.read(key.0, key.1, SeqRange::new(SeqNum::new(from), SeqNum::MAX), usize::MAX))
+        else {
             return Ok(());
         };
         let (mut place, mut last) = (from, checked.map(|(_, hash)| hash));
