@@ -80,7 +80,7 @@ fn ingest<S: LogStore<u64>>(store: S) -> (Ingest<Topic, u64, S>, Seen) {
             IngestEvent::Topic(topic) => format!("topic {}", topic.0),
             IngestEvent::Verdict(Verdict { outcome: Outcome::Rejected(reason), .. }) => format!("{reason}: {reason:?}"),
             IngestEvent::Verdict(Verdict { outcome: Outcome::Forked(_), .. }) => "forked".into(),
-            IngestEvent::Verdict(Verdict { outcome, operation, log_id }) => {
+            IngestEvent::Verdict(Verdict { outcome, operation, log_id, .. }) => {
                 format!("{outcome:?} {}/{}", log_id.unwrap(), operation.unwrap().seq_num)
             }
         };
@@ -330,6 +330,7 @@ held_store! {
     tip(author: Key, log: u64) -> Option<crate::store::Tip>;
     prune(author: Key, log: u64, before: SeqNum) -> u64;
     delete_payload(hash: syncline_crypto::Hash) -> bool;
+    add_payload(hash: syncline_crypto::Hash, body: Bytes) -> bool;
     delete_log(author: Key, log: u64) -> bool;
     forks(author: Key, log: u64) -> Vec<crate::store::Fork>;
     size(author: Key, log: u64, range: SeqRange) -> crate::store::LogSize;

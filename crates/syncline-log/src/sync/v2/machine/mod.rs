@@ -8,9 +8,6 @@ mod hello;
 mod incoming;
 mod outgoing;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
