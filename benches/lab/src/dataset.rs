@@ -5,36 +5,52 @@ use serde::{Deserialize, Serialize};
 
 /// The header extensions of all operations here: the log that they belong to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Extensions {
+pub struct Extensions {
+    /// The log.
     #[serde(rename = "l")]
-    pub(crate) log: u64,
+    pub log: u64,
 }
 
 /// The topic of all sessions here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Topic(pub(crate) u64);
+pub struct Topic(pub u64);
+
+impl Topic {
+    /// The only one.
+    pub const ALL: Self = Self(1);
+}
 
 /// One signed operation.
-pub(crate) struct Operation {
-    pub(crate) header: Vec<u8>,
-    pub(crate) body: Vec<u8>,
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// The encoded header, as p2panda-core 0.3 makes it.
+    pub header: Vec<u8>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 /// One log of one author.
-pub(crate) struct Log {
-    pub(crate) author: [u8; 32],
-    pub(crate) id: u64,
-    pub(crate) operations: Vec<Operation>,
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// The author's public key.
+    pub author: [u8; 32],
+    /// Which of the author's logs.
+    pub id: u64,
+    /// Its operations, oldest first.
+    pub operations: Vec<Operation>,
 }
 
 /// All logs of the topic.
-pub(crate) struct Dataset {
-    pub(crate) logs: Vec<Log>,
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The logs, by author and id.
+    pub logs: Vec<Log>,
 }
 
 impl Dataset {
     /// `authors` x `logs` x `operations`, each operation with a body of this many bytes. The same data on every run.
-    pub(crate) fn new(authors: u64, logs: u64, operations: u64, body: usize) -> Self {
+    #[must_use]
+    pub fn new(authors: u64, logs: u64, operations: u64, body: usize) -> Self {
         let mut noise = Noise(0x243f_6a88_85a3_08d3);
         let mut all = Vec::new();
         for author in 0..authors {
@@ -48,14 +64,67 @@ impl Dataset {
         Self { logs: all }
     }
 
-    pub(crate) fn operations(&self) -> impl Iterator<Item = &Operation> {
+    /// All operations.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.logs.iter().flat_map(|log| &log.operations)
     }
 
     /// Operations, and bytes of their headers and bodies.
-    pub(crate) fn size(&self) -> (u64, u64) {
+    #[must_use]
+    pub fn size(&self) -> (u64, u64) {
         let bytes = self.operations().map(|operation| (operation.header.len() + operation.body.len()) as u64);
         (self.operations().count() as u64, bytes.sum())
+    }
+}
+
+/// What a node holds of a dataset: of each log the oldest operations, up to some number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holdings(Vec<usize>);
+
+impl Holdings {
+    /// Everything.
+    #[must_use]
+    pub fn all(dataset: &Dataset) -> Self {
+        Self(dataset.logs.iter().map(|log| log.operations.len()).collect())
+    }
+
+    /// Nothing.
+    #[must_use]
+    pub fn none(dataset: &Dataset) -> Self {
+        Self(vec![0; dataset.logs.len()])
+    }
+
+    /// Everything but this many of the newest operations of the logs `among`, taken from one log after the other in turn.
+    #[must_use]
+    pub fn all_but(dataset: &Dataset, lacks: u64, among: std::ops::Range<usize>) -> Self {
+        let mut held = Self::all(dataset);
+        let mut left = lacks;
+        while left > 0 {
+            let before = left;
+            for height in held.0[among.clone()].iter_mut().filter(|height| **height > 0) {
+                if left > 0 {
+                    *height -= 1;
+                    left -= 1;
+                }
+            }
+            assert!(left < before, "no more can be lacking than there is");
+        }
+        held
+    }
+
+    /// The logs with the operations that are held of each.
+    pub fn logs<'a>(&'a self, dataset: &'a Dataset) -> impl Iterator<Item = (&'a Log, &'a [Operation])> {
+        dataset.logs.iter().zip(&self.0).map(|(log, &height)| (log, &log.operations[..height]))
+    }
+
+    /// The operations that `other` holds and this does not.
+    pub fn lacking<'a>(&'a self, other: &'a Self, dataset: &'a Dataset) -> impl Iterator<Item = &'a Operation> {
+        let heights = self.0.iter().zip(&other.0);
+        dataset
+            .logs
+            .iter()
+            .zip(heights)
+            .flat_map(|(log, (&here, &there))| log.operations.get(here..there).unwrap_or_default())
     }
 }
 
@@ -97,5 +166,30 @@ impl Noise {
         }
         bytes.truncate(len);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_lacks_the_other_has() {
+        let dataset = Dataset::new(2, 2, 3, 10);
+        let all = Holdings::all(&dataset);
+        let some = Holdings::all_but(&dataset, 5, 0..4);
+        assert_eq!(some.0, [1, 2, 2, 2]);
+        assert_eq!((some.lacking(&all, &dataset).count(), all.lacking(&some, &dataset).count()), (5, 0));
+        let other = Holdings::all_but(&dataset, 2, 3..4);
+        assert_eq!(other.0, [3, 3, 3, 1]);
+        assert_eq!((some.lacking(&other, &dataset).count(), other.lacking(&some, &dataset).count()), (4, 1));
+        assert_eq!(Holdings::all_but(&dataset, 12, 0..4), Holdings::none(&dataset));
+    }
+
+    #[test]
+    #[should_panic(expected = "no more can be lacking")]
+    fn more_than_everything_cannot_be_lacking() {
+        let dataset = Dataset::new(1, 1, 3, 10);
+        let _none = Holdings::all_but(&dataset, 4, 0..1);
     }
 }

@@ -426,3 +426,6 @@ fn decode_hashes(reader: &mut Reader<'_>) -> Result<Vec<Hash>, WireError> {
     }
     Ok(hashes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::dataset::Dataset;
-use crate::figure::{self, Definition, Figure};
-use crate::memory::{Who, growth_in_own_process};
-use crate::original::Original;
-use crate::ours::Ours;
-use crate::session::{Contestant, Node, Receive, Run, measure};
-use crate::{limit, ours};
+use super::figure::{self, Definition, Figure};
+use super::limit;
+use super::redb::Redb;
+use super::session::{Run, measure};
+use crate::contestant::{Contestant, Native, Node, Original, Receive, Role, Setup, verify_batch};
+use crate::dataset::{Dataset, Holdings};
+use crate::run::Workload as Session;
+use crate::run::growth_in_own_process;
+
+/// Whose sessions a profiler looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Who {
+    Ours,
+    Theirs,
+}
 
 /// How much of everything, and how often.
 #[derive(Clone, Copy, Debug)]
@@ -54,15 +62,15 @@ impl Content {
 
 /// Who initiates and receives, and who accepts and sends, for which figures.
 struct Pairing {
-    receiver: &'static dyn Contestant,
-    sender: &'static dyn Contestant,
+    receiver: Arc<dyn Contestant>,
+    sender: Arc<dyn Contestant>,
     cpu: Definition,
     wire: Option<Definition>,
 }
 
 impl Pairing {
-    const fn ours(ours: &'static Ours, cpu: Definition, wire: Option<Definition>) -> Self {
-        Self { receiver: ours, sender: ours, cpu, wire }
+    fn ours(ours: &Arc<dyn Contestant>, cpu: Definition, wire: Option<Definition>) -> Self {
+        Self { receiver: Arc::clone(ours), sender: Arc::clone(ours), cpu, wire }
     }
 }
 
@@ -79,7 +87,11 @@ struct Workload {
 
 /// All workloads of log sync, in the order of their figures.
 fn workloads() -> [Workload; 5] {
-    let (bytes, ints) = (&Ours::DEFAULT, &Ours::INTEGERS);
+    let bytes: Arc<dyn Contestant> = Arc::new(Native::log_v1());
+    let ints: Arc<dyn Contestant> = Arc::new(Native::log_v1_integers());
+    let v2: Arc<dyn Contestant> = Arc::new(Native::log_v2());
+    let heads: Arc<dyn Contestant> = Arc::new(Native::log_v2_heads());
+    let (bytes, ints) = (&bytes, &ints);
     let forward = |what, content, pairings| Workload {
         what,
         content,
@@ -88,11 +100,7 @@ fn workloads() -> [Workload; 5] {
         chunk: usize::MAX,
         pairings,
     };
-    let equal = |what, content, chunk, cpu| Workload {
-        equal: true,
-        chunk,
-        ..forward(what, content, vec![Pairing::ours(bytes, cpu, None)])
-    };
+    let equal = |what, content, chunk, pairings| Workload { equal: true, chunk, ..forward(what, content, pairings) };
     [
         forward(
             "many small operations",
@@ -100,7 +108,13 @@ fn workloads() -> [Workload; 5] {
             vec![
                 Pairing::ours(ints, figure::INTS_CPU, Some(figure::INTS_WIRE)),
                 Pairing::ours(bytes, figure::FORWARD_CPU, Some(figure::FORWARD_WIRE)),
-                Pairing { receiver: &Original, sender: bytes, cpu: figure::TO_P2PANDA_CPU, wire: None },
+                Pairing {
+                    receiver: Arc::new(Original),
+                    sender: Arc::clone(bytes),
+                    cpu: figure::TO_P2PANDA_CPU,
+                    wire: None,
+                },
+                Pairing::ours(&v2, figure::V2_FORWARD_CPU, Some(figure::V2_WIRE)),
             ],
         ),
         Workload {
@@ -108,12 +122,29 @@ fn workloads() -> [Workload; 5] {
             ..forward(
                 "many small operations, verified and stored",
                 Content::Small,
-                vec![Pairing::ours(bytes, figure::INGEST_CPU, None)],
+                vec![
+                    Pairing::ours(bytes, figure::INGEST_CPU, None),
+                    Pairing::ours(&v2, figure::V2_INGEST_CPU, None),
+                    Pairing::ours(&heads, figure::V2_INGEST_HEADS_CPU, None),
+                ],
             )
         },
         forward("large bodies", Content::Large, vec![Pairing::ours(bytes, figure::LARGE_CPU, None)]),
-        equal("equal stores, many logs", Content::Logs, usize::MAX, figure::NOOP_CPU),
-        equal("equal stores, many authors, in pieces", Content::Authors, 1400, figure::NOOP_CHUNKED_CPU),
+        equal(
+            "equal stores, many logs",
+            Content::Logs,
+            usize::MAX,
+            vec![
+                Pairing::ours(bytes, figure::NOOP_CPU, None),
+                Pairing::ours(&v2, figure::V2_NOOP_CPU, Some(figure::V2_NOOP_BYTES)),
+            ],
+        ),
+        equal(
+            "equal stores, many authors, in pieces",
+            Content::Authors,
+            1400,
+            vec![Pairing::ours(bytes, figure::NOOP_CHUNKED_CPU, None)],
+        ),
     ]
 }
 
@@ -122,7 +153,11 @@ type Nodes = (Arc<dyn Node>, Arc<dyn Node>);
 
 impl Workload {
     fn nodes(&self, dataset: &Dataset, receiver: &dyn Contestant, sender: &dyn Contestant) -> Nodes {
-        (receiver.node(dataset, self.equal), sender.node(dataset, true))
+        let all = Holdings::all(dataset);
+        let held = if self.equal { all.clone() } else { Holdings::none(dataset) };
+        let setup = Setup { dataset, holds: &all, role: Role::Accept, receive: Receive::Forward };
+        let initiator = Setup { holds: &held, role: Role::Initiate, receive: self.receive, ..setup };
+        (receiver.node(&initiator), sender.node(&setup))
     }
 
     /// One session, checked to have done all of its work.
@@ -141,7 +176,7 @@ impl Workload {
         for _ in 0..scale.runs {
             theirs.push(self.run(&dataset, self.nodes(&dataset, &Original, &Original)));
             for (pairing, runs) in self.pairings.iter().zip(&mut ours) {
-                runs.push(self.run(&dataset, self.nodes(&dataset, pairing.receiver, pairing.sender)));
+                runs.push(self.run(&dataset, self.nodes(&dataset, &*pairing.receiver, &*pairing.sender)));
             }
         }
         let cpu = |runs: &[Run]| runs.iter().map(|run| run.cpu.as_secs_f64()).collect::<Vec<_>>();
@@ -150,12 +185,13 @@ impl Workload {
         for (pairing, runs) in self.pairings.iter().zip(&ours) {
             let limit = match self.receive {
                 Receive::Forward => limit::copy(runs.first().map_or(0, |run| run.wire)),
-                Receive::Ingest => ours::verify_batch(&dataset),
+                Receive::Ingest => verify_batch(&dataset),
             };
             figures.push(Figure::new(pairing.cpu, &cpu(runs), &cpu(&theirs), Some(limit)));
             if let Some(definition) = pairing.wire {
-                let (_, raw) = dataset.size();
-                figures.push(Figure::new(definition, &wire(runs), &wire(&theirs), Some(raw as f64)));
+                // What is there on both sides already need not travel.
+                let raw = (!self.equal).then(|| dataset.size().1 as f64);
+                figures.push(Figure::new(definition, &wire(runs), &wire(&theirs), raw));
             }
         }
         figures
@@ -170,15 +206,42 @@ pub(crate) fn log(scale: Scale, progress: &dyn Fn(&str)) -> Vec<Figure> {
         figures.extend(workload.figures(scale));
     }
     progress("memory");
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut v2, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let session = Session::cold(1, 1, scale.operations, Scale::BODY);
+    let growth =
+        |name| growth_in_own_process(name, &session, Receive::Forward).expect("the measurement succeeds") as f64;
     for _ in 0..scale.runs {
-        theirs.push(growth_in_own_process(Who::Theirs, scale.operations));
-        ours.push(growth_in_own_process(Who::Ours, scale.operations));
+        theirs.push(growth("p2panda-0.3"));
+        ours.push(growth("log-v1"));
+        v2.push(growth("log-v2"));
     }
     figures.push(Figure::new(figure::SESSION_RSS, &ours, &theirs, None));
+    figures.push(Figure::new(figure::V2_SERVE_RSS, &v2, &theirs, None));
+    progress("into a file");
+    figures.push(into_a_file(scale));
     let names = figure::LOG.map(|definition| definition.name);
     assert!(figures.iter().map(|figure| figure.name).eq(names), "each figure is measured once, in order");
     figures
+}
+
+/// Verified and stored on a disk, beside in memory.
+fn into_a_file(scale: Scale) -> Figure {
+    let dataset = Content::Small.dataset(scale);
+    let all = Holdings::all(&dataset);
+    let none = Holdings::none(&dataset);
+    let setup = Setup { dataset: &dataset, holds: &all, role: Role::Accept, receive: Receive::Ingest };
+    let session = |receiver: &dyn Contestant| {
+        let initiator = receiver.node(&Setup { holds: &none, role: Role::Initiate, ..setup });
+        let run = measure(initiator, Native::log_v2().node(&setup), Receive::Ingest, usize::MAX);
+        assert_eq!((run.received.operations, run.received.bytes), dataset.size(), "all operations arrived");
+        run.cpu.as_secs_f64()
+    };
+    let (mut file, mut memory) = (Vec::new(), Vec::new());
+    for _ in 0..scale.runs {
+        memory.push(session(&Native::log_v2()));
+        file.push(session(&Redb));
+    }
+    Figure::new(figure::V2_REDB_INGEST, &file, &memory, Some(verify_batch(&dataset)))
 }
 
 /// Runs the sessions of one figure, for a profiler to look at, and gives their CPU seconds. `None` if no figure of CPU
@@ -187,15 +250,15 @@ pub(crate) fn profile(name: &str, who: Who, times: usize) -> Option<Vec<f64>> {
     for workload in workloads() {
         let Some(pairing) = workload.pairings.iter().find(|pairing| pairing.cpu.name == name) else { continue };
         let dataset = workload.content.dataset(Scale::FULL);
-        let (receiver, sender) = match who {
-            Who::Ours => (pairing.receiver, pairing.sender),
-            Who::Theirs => (&Original as _, &Original as _),
+        let (receiver, sender): (&dyn Contestant, &dyn Contestant) = match who {
+            Who::Ours => (&*pairing.receiver, &*pairing.sender),
+            Who::Theirs => (&Original, &Original),
         };
         // Nodes that take nothing in can be used again, and then the profile shows the sessions and little else.
         let mut nodes = workload.nodes(&dataset, receiver, sender);
         let run = |_| {
             if workload.receive == Receive::Ingest {
-                nodes.0 = receiver.node(&dataset, false);
+                nodes.0 = workload.nodes(&dataset, receiver, sender).0;
             }
             workload.run(&dataset, nodes.clone()).cpu.as_secs_f64()
         };

@@ -7,13 +7,34 @@ use serde::Serialize;
 pub(crate) struct Definition {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
-    /// The least of theirs / ours. Without one the figure is for information.
+    /// The least of theirs / ours. Without one, and without `most`, the figure is for information.
     pub(crate) least: Option<f64>,
+    /// The most that ours may be.
+    pub(crate) most: Option<f64>,
+    /// The most that ours may be of the limit.
+    pub(crate) most_of_limit: Option<f64>,
     pub(crate) what: &'static str,
 }
 
-const fn definition(name: &'static str, unit: &'static str, least: Option<f64>, what: &'static str) -> Definition {
-    Definition { name, unit, least, what }
+pub(super) const fn definition(
+    name: &'static str,
+    unit: &'static str,
+    least: Option<f64>,
+    what: &'static str,
+) -> Definition {
+    Definition { name, unit, least, most: None, most_of_limit: None, what }
+}
+
+impl Definition {
+    /// The same with the most that ours may be.
+    pub(super) const fn at_most(self, most: Option<f64>) -> Self {
+        Self { most, ..self }
+    }
+
+    /// The same with the most that ours may be of the limit.
+    pub(super) const fn at_most_of_limit(self, times: f64) -> Self {
+        Self { most_of_limit: Some(times), ..self }
+    }
 }
 
 pub(crate) const INTS_CPU: Definition = definition(
@@ -57,18 +78,53 @@ pub(crate) const SESSION_RSS: Definition = definition(
     "growth of the process's memory during a forwarding session, over what the stores take",
 );
 
+pub(crate) const V2_FORWARD_CPU: Definition =
+    definition("log.v2.forward.cpu", "s", Some(10.0), "the same by version 2, handed over as it comes");
+pub(crate) const V2_WIRE: Definition = definition("log.v2.wire", "B", None, "bytes on the wire in that session, both ways")
+    .at_most_of_limit(1.05);
+pub(crate) const V2_INGEST_CPU: Definition =
+    definition("log.v2.ingest.cpu", "s", Some(5.0), "the same by version 2, which verifies and stores by itself")
+        .at_most_of_limit(1.4);
+pub(crate) const V2_INGEST_HEADS_CPU: Definition =
+    definition("log.v2.ingest-heads.cpu", "s", Some(20.0), "the same, checking the newest signature of each run only");
+pub(crate) const V2_REDB_INGEST: Definition = definition(
+    "log.v2.redb.ingest",
+    "s",
+    Some(0.5),
+    "version 2 with all signatures, into a redb file; under theirs: version 2 into memory",
+);
+pub(crate) const V2_NOOP_CPU: Definition =
+    definition("log.v2.noop.cpu", "s", Some(50.0), "equal stores with 10 000 logs of one author, by version 2");
+pub(crate) const V2_NOOP_BYTES: Definition =
+    definition("log.v2.noop.bytes", "B", None, "bytes on the wire in that session, both ways").at_most(Some(256.0));
+pub(crate) const V2_SERVE_RSS: Definition = definition(
+    "log.v2.serve.rss",
+    "B",
+    None,
+    "growth of the process's memory while version 2 serves 100 000 operations, both sides together",
+)
+.at_most(Some((8_u32 << 20) as f64));
+
 /// All figures of log sync, in the order in which they are printed.
-pub(crate) const LOG: [Definition; 10] = [
+pub(crate) const LOG: [Definition; 18] = [
     INTS_CPU,
     INTS_WIRE,
     FORWARD_CPU,
     FORWARD_WIRE,
     TO_P2PANDA_CPU,
+    V2_FORWARD_CPU,
+    V2_WIRE,
     INGEST_CPU,
+    V2_INGEST_CPU,
+    V2_INGEST_HEADS_CPU,
     LARGE_CPU,
     NOOP_CPU,
+    V2_NOOP_CPU,
+    V2_NOOP_BYTES,
     NOOP_CHUNKED_CPU,
     SESSION_RSS,
+    V2_SERVE_RSS,
+    V2_REDB_INGEST,
 ];
 
 /// A measured figure.
@@ -96,9 +152,19 @@ impl Figure {
         Self { name: definition.name, unit: definition.unit, ours, theirs, ratio, limit, definition }
     }
 
-    /// Whether the ratio is below the least one.
-    pub(crate) fn falls_short(&self) -> bool {
-        self.definition.least.is_some_and(|least| self.ratio < least)
+    /// What is wrong if the ratio is below the least one, or ours above the most.
+    pub(crate) fn shortfall(&self) -> Option<String> {
+        let Definition { least, most, .. } = self.definition;
+        if let Some(least) = least.filter(|&least| self.ratio < least) {
+            return Some(format!("{} is {:.2}, and {least:.2} is the least", self.name, self.ratio));
+        }
+        if let (Some(times), Some(limit)) = (self.definition.most_of_limit, self.limit)
+            && self.ours > times * limit
+        {
+            return Some(format!("{} is {:.2} of its limit, and {times} is the most", self.name, self.ours / limit));
+        }
+        let most = most.filter(|&most| self.ours > most)?;
+        Some(format!("{} is {}, and {most} is the most", self.name, self.ours))
     }
 }
 
@@ -124,10 +190,17 @@ mod tests {
 
     #[test]
     fn a_ratio_below_the_least_falls_short() {
-        assert!(Figure::new(INTS_CPU, &[1.0], &[3.9], None).falls_short());
-        assert!(!Figure::new(INTS_CPU, &[1.0], &[4.0], None).falls_short());
-        assert!(!Figure::new(INTS_WIRE, &[1.0], &[0.1], None).falls_short());
+        assert!(Figure::new(INTS_CPU, &[1.0], &[3.9], None).shortfall().is_some());
+        assert!(Figure::new(INTS_CPU, &[1.0], &[4.0], None).shortfall().is_none());
+        assert!(Figure::new(INTS_WIRE, &[1.0], &[0.1], None).shortfall().is_none());
         assert!(Figure::new(SESSION_RSS, &[0.0], &[1.0], None).ratio.is_finite());
+    }
+
+    #[test]
+    fn more_than_the_most_falls_short_whatever_theirs_is() {
+        let messages = INTS_WIRE.at_most(Some(6.0));
+        assert!(Figure::new(messages, &[6.0], &[1.0], None).shortfall().is_none());
+        assert!(Figure::new(messages, &[7.0], &[100.0], None).shortfall().is_some());
     }
 
     #[test]

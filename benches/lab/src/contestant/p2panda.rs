@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::SinkExt;
-use futures::future::BoxFuture;
 use p2panda_core::cbor::decode_cbor;
 use p2panda_core::prune::validate_prunable_backlink;
 use p2panda_core::{Body, Hash, Header, Operation, PublicKey, validate_operation};
@@ -13,11 +12,10 @@ use p2panda_store::{LogStore, MemoryStore, OperationStore};
 use p2panda_sync::log_sync::{LogSyncProtocol, TopicLogMap};
 use p2panda_sync::{FromSync, SyncError, SyncProtocol, TopicQuery};
 use tokio::sync::mpsc;
-use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 use tokio_util::sync::PollSender;
 
-use crate::dataset::{Dataset, Extensions, Topic};
-use crate::session::{CHANNEL, Contestant, Node, Receive, Role, Stream, Tally};
+use super::{CHANNEL, Contestant, Failure, Node, Receive, Received, Role, Setup, Side, Stream, Tally};
+use crate::dataset::{Extensions, Topic};
 
 type Store = MemoryStore<u64, Extensions>;
 
@@ -33,16 +31,21 @@ impl TopicLogMap<Topic, u64> for Map {
     }
 }
 
-/// The original.
-pub(crate) struct Original;
+/// p2panda-sync 0.3.1: `p2panda-0.3`.
+#[derive(Clone, Copy, Debug)]
+pub struct Original;
 
 impl Contestant for Original {
-    fn node(&self, dataset: &Dataset, full: bool) -> Arc<dyn Node> {
+    fn name(&self) -> &str {
+        "p2panda-0.3"
+    }
+
+    fn node(&self, setup: &Setup<'_>) -> Arc<dyn Node> {
         let mut map: HashMap<PublicKey, Vec<u64>> = HashMap::new();
         let mut store = Store::new();
-        for log in &dataset.logs {
+        for (log, held) in setup.holds.logs(setup.dataset) {
             map.entry(PublicKey::from_bytes(&log.author).expect("a key from the dataset")).or_default().push(log.id);
-            for operation in log.operations.iter().filter(|_| full) {
+            for operation in held {
                 let header: Header<Extensions> = decode_cbor(&operation.header[..]).expect("a header from the dataset");
                 let body = Body::from(&operation.body[..]);
                 let hash = Hash::new(&operation.header);
@@ -51,34 +54,33 @@ impl Contestant for Original {
                 assert!(inserted, "each operation of the dataset is there once");
             }
         }
-        Arc::new(OriginalNode { store, map: Map(Arc::new(map)) })
+        Arc::new(OriginalNode { store, map: Map(Arc::new(map)), role: setup.role, receive: setup.receive })
     }
 }
 
 struct OriginalNode {
     store: Store,
     map: Map,
+    role: Role,
+    receive: Receive,
 }
 
 impl Node for OriginalNode {
-    fn run(self: Arc<Self>, role: Role, stream: Stream, receive: Receive) -> BoxFuture<'static, Tally> {
+    fn start(self: Arc<Self>, mut stream: Stream, received: Received) -> Side {
         let (app_tx, app_rx) = mpsc::channel(CHANNEL);
-        let application = tokio::spawn(application(app_rx, (receive == Receive::Ingest).then(|| self.store.clone())));
-        Box::pin(async move {
+        let store = (self.receive == Receive::Ingest).then(|| self.store.clone());
+        let session = async move {
             let protocol = LogSyncProtocol::<_, u64, Extensions, _>::new(self.map.clone(), self.store.clone());
             let protocol = Arc::new(protocol);
-            let (reader, writer) = tokio::io::split(stream);
-            let (mut reader, mut writer) = (reader.compat(), writer.compat_write());
             let mut sink = PollSender::new(app_tx).sink_map_err(|err| SyncError::Critical(err.to_string()));
-            let (tx, rx, app) = (Box::new(&mut writer as _), Box::new(&mut reader as _), Box::new(&mut sink as _));
-            match role {
-                Role::Initiate => protocol.initiate(Topic(1), tx, rx, app).await,
-                Role::Accept => protocol.accept(tx, rx, app).await,
+            let (tx, rx) = (Box::new(&mut *stream.writer as _), Box::new(&mut *stream.reader as _));
+            match self.role {
+                Role::Initiate => protocol.initiate(Topic::ALL, tx, rx, Box::new(&mut sink as _)).await,
+                Role::Accept => protocol.accept(tx, rx, Box::new(&mut sink as _)).await,
             }
-            .expect("the session succeeds");
-            drop(sink);
-            application.await.expect("the application does not panic")
-        })
+            .map_err(Failure::from)
+        };
+        Side { session: Box::pin(session), application: Box::pin(application(app_rx, store, received)) }
     }
 
     fn stored(&self) -> Tally {
@@ -94,17 +96,20 @@ impl Node for OriginalNode {
 }
 
 /// Takes what the session hands over; with a store, as p2panda-stream does it.
-async fn application(mut app_rx: mpsc::Receiver<FromSync<Topic>>, mut store: Option<Store>) -> Tally {
-    let mut tally = Tally::default();
+async fn application(
+    mut app_rx: mpsc::Receiver<FromSync<Topic>>,
+    mut store: Option<Store>,
+    mut received: Received,
+) -> Received {
     while let Some(event) = app_rx.recv().await {
         if let FromSync::Data { header, payload } = event {
-            tally.add(&header, payload.as_deref());
+            received.take(&header, payload.as_deref());
             if let Some(store) = &mut store {
                 ingest(store, header, payload).await;
             }
         }
     }
-    tally
+    received
 }
 
 /// Decodes, validates header, signature and body, checks the backlink against the newest operation of the log, and

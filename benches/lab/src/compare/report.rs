@@ -4,13 +4,16 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::compare::Scale;
-use crate::figure::Figure;
+use super::figure::Figure;
+use super::log::Scale;
+use super::reconcile::Reconciliation;
+use crate::output::{bytes as size, count, seconds};
+use crate::reconcile::{Bounds, Measured};
 
 /// One line: name, ours, theirs, ratio, and the limit if there is one.
 pub(crate) fn line(figure: &Figure) -> String {
     let mut line = format!(
-        "{:<24} {:>10} {:>10} {:>8.2}",
+        "{:<36} {:>10} {:>10} {:>8.2}",
         figure.name,
         quantity(figure.ours, figure.unit).replace(' ', ""),
         quantity(figure.theirs, figure.unit).replace(' ', ""),
@@ -30,14 +33,31 @@ struct Report<'a> {
 
 /// All figures as one JSON object.
 pub(crate) fn json(figures: &[Figure]) -> String {
-    serde_json::to_string_pretty(&Report { figures }).expect("numbers and names can be written as JSON")
+    json_of(&Report { figures })
+}
+
+/// A result as JSON.
+pub(crate) fn json_of(result: &impl Serialize) -> String {
+    serde_json::to_string_pretty(result).expect("numbers and names can be written as JSON")
 }
 
 /// The page for people.
-pub(crate) fn page(figures: &[Figure], scale: Scale) -> String {
+pub(crate) fn page(figures: &[Figure], scale: Scale, reconciliation: &Reconciliation) -> String {
+    PAGE.replace("{rows}", &rows(figures))
+        .replace("{runs}", &scale.runs.to_string())
+        .replace("{reconcile rows}", &rows(&reconciliation.figures))
+        .replace("{bounds}", &bounds(&reconciliation.bounds))
+        .replace("{growth}", &growth(&reconciliation.growth))
+}
+
+fn rows(figures: &[Figure]) -> String {
     let mut rows = String::new();
     for figure in figures {
-        let least = figure.definition.least.map_or_else(|| "-".into(), |least| format!("{least}x"));
+        let least = match (figure.definition.least, figure.definition.most) {
+            (Some(least), _) => ratio(least),
+            (None, Some(most)) => format!("at most {most}"),
+            (None, None) => "-".into(),
+        };
         let limit = figure.limit.map_or_else(|| "-".into(), |limit| quantity(limit, figure.unit));
         let _ = writeln!(
             rows,
@@ -49,13 +69,30 @@ pub(crate) fn page(figures: &[Figure], scale: Scale) -> String {
             ratio(figure.ratio),
         );
     }
-    PAGE.replace("{rows}", rows.trim_end()).replace("{runs}", &scale.runs.to_string())
+    rows.trim_end().to_owned()
+}
+
+fn bounds(bounds: &[Bounds]) -> String {
+    let row = |bounds: &Bounds| {
+        let (least, pin_sketch) = (bounds.information_bytes, bounds.pin_sketch_bytes);
+        format!("| {} | {} | {} |", count(bounds.case.d as u64), size(least), size(pin_sketch))
+    };
+    bounds.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+fn growth(growth: &[Measured]) -> String {
+    let row = |measured: &Measured| {
+        let (n, cpu) = (count(measured.case.n as u64), seconds(measured.cpu_s));
+        let (bytes, messages) = (size(measured.bytes() as f64), measured.messages);
+        format!("| {n} | {} | {bytes} | {messages} | {cpu} |", measured.algorithm)
+    };
+    growth.iter().map(row).collect::<Vec<_>>().join("\n")
 }
 
 const PAGE: &str = include_str!("page.md");
 
 fn ratio(ratio: f64) -> String {
-    if ratio < 10.0 { format!("{ratio:.2}x") } else { format!("{ratio:.0}x") }
+    if ratio < 10.0 { format!("{ratio:.2}x").replace(".00x", "x") } else { format!("{ratio:.0}x") }
 }
 
 /// A number with its unit, to three or four digits.
@@ -66,14 +103,15 @@ fn quantity(value: f64, unit: &str) -> String {
         "s" => format!("{value:.3} s"),
         "B" if value < 1e6 => format!("{:.1} kB", value / 1e3),
         "B" => format!("{:.2} MB", value / 1e6),
-        _ => format!("{value} {unit}"),
+        _ => format!("{value} {unit}").trim_end().to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::{INTS_CPU, SESSION_RSS};
+    use crate::compare::figure::{INTS_CPU, INTS_WIRE, SESSION_RSS};
+    use crate::reconcile::{Case, Spread};
 
     #[test]
     fn a_line_has_name_ours_theirs_ratio_and_limit() {
@@ -97,9 +135,18 @@ mod tests {
 
     #[test]
     fn the_page_lists_every_figure_with_its_least_ratio() {
-        let page = page(&[Figure::new(INTS_CPU, &[1.0], &[5.0], None)], Scale::FULL);
+        let figures = [Figure::new(INTS_CPU, &[1.0], &[5.0], None)];
+        let case = Case { n: 1_000_000, d: 1_000, spread: Spread::Uniform };
+        let reconciliation = Reconciliation {
+            figures: vec![Figure::new(INTS_WIRE.at_most(Some(6.0)), &[4.0], &[5.0], None)],
+            bounds: vec![Bounds::of(case)],
+            growth: vec![],
+        };
+        let page = page(&figures, Scale::FULL, &reconciliation);
         assert!(page.contains("| `log.v1.ints.cpu` |"), "{page}");
-        assert!(page.contains("| 5.00x | 4x | - |"), "{page}");
+        assert!(page.contains("| 5x | 4x | - |"), "{page}");
+        assert!(page.contains("| at most 6 | - |"), "{page}");
+        assert!(page.contains("000 | 1.55 kB | 8 kB |"), "{page}");
         assert!(!page.contains('{'), "{page}");
     }
 }

@@ -7,66 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
-use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-use crate::dataset::Dataset;
+use crate::contestant::{Node, Receive, Received, Stream, Tally};
 
 /// Bytes that the pipe holds each way.
 const PIPE: usize = 64 << 10;
-
-/// Items that the channel to the application holds.
-pub(crate) const CHANNEL: usize = 128;
-
-/// Which side of the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Initiate,
-    Accept,
-}
-
-/// What a node does with operations that it receives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Receive {
-    /// Hands them to the application, which counts and drops them.
-    Forward,
-    /// Verifies them and stores them in memory.
-    Ingest,
-}
-
-/// What a node received, or holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) operations: u64,
-    pub(crate) bytes: u64,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, header: &[u8], body: Option<&[u8]>) {
-        self.operations += 1;
-        self.bytes += (header.len() + body.map_or(0, <[u8]>::len)) as u64;
-    }
-}
-
-/// A peer with a store.
-pub(crate) trait Node: Send + Sync {
-    /// Runs one side of a session and the application behind it. Gives what the application got; with
-    /// [`Receive::Ingest`] that is the store.
-    ///
-    /// # Panics
-    ///
-    /// If the session fails, since a failed session measures nothing.
-    fn run(self: Arc<Self>, role: Role, stream: Stream, receive: Receive) -> BoxFuture<'static, Tally>;
-
-    /// What the store holds.
-    fn stored(&self) -> Tally;
-}
-
-/// An implementation of the protocol.
-pub(crate) trait Contestant {
-    /// A node whose topic covers all logs of `dataset` and which holds either all of them or none.
-    fn node(&self, dataset: &Dataset, full: bool) -> Arc<dyn Node>;
-}
 
 /// One measured session.
 #[derive(Clone, Copy, Debug)]
@@ -79,34 +26,42 @@ pub(crate) struct Run {
     pub(crate) received: Tally,
 }
 
-/// Runs a session on one thread. The initiator applies `receive`; bytes arrive in pieces of at most `chunk`.
+/// Runs a session on one thread. What the initiator received is its store with [`Receive::Ingest`]; bytes arrive in pieces of at most `chunk`.
 pub(crate) fn measure(initiator: Arc<dyn Node>, acceptor: Arc<dyn Node>, receive: Receive, chunk: usize) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be built");
     let wire = Arc::new(AtomicU64::new(0));
     let (near, far) = tokio::io::duplex(PIPE);
-    let stream = |pipe| Stream { pipe, chunk, written: Arc::clone(&wire) };
+    let stream = |pipe| {
+        let (reader, writer) = tokio::io::split(Pipe { pipe, chunk, written: Arc::clone(&wire) });
+        Stream::new(reader.compat(), writer.compat_write())
+    };
     let (near, far) = (stream(near), stream(far));
     let before = ProcessTime::now();
-    let session = Arc::clone(&initiator);
+    let initiating = Arc::clone(&initiator).start(near, Received::counting());
+    let accepting = acceptor.start(far, Received::counting());
     let received = runtime.block_on(async move {
-        let initiator = tokio::spawn(session.run(Role::Initiate, near, receive));
-        let acceptor = tokio::spawn(acceptor.run(Role::Accept, far, Receive::Forward));
-        acceptor.await.expect("the acceptor does not panic");
-        initiator.await.expect("the initiator does not panic")
+        let application = tokio::spawn(initiating.application);
+        let other_application = tokio::spawn(accepting.application);
+        let sessions = [tokio::spawn(initiating.session), tokio::spawn(accepting.session)];
+        for session in sessions {
+            session.await.expect("the session does not panic").expect("the session succeeds");
+        }
+        other_application.await.expect("the application does not panic");
+        application.await.expect("the application does not panic")
     });
     let cpu = before.elapsed();
-    let received = if receive == Receive::Ingest { initiator.stored() } else { received };
+    let received = if receive == Receive::Ingest { initiator.stored() } else { received.tally() };
     Run { cpu, wire: wire.load(Ordering::Relaxed), received }
 }
 
 /// One end of the pipe: counts what is written, hands out what arrives in pieces.
-pub(crate) struct Stream {
+struct Pipe {
     pipe: DuplexStream,
     chunk: usize,
     written: Arc<AtomicU64>,
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Pipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let chunk = self.chunk.min(buf.remaining());
         let mut piece = ReadBuf::new(buf.initialize_unfilled_to(chunk));
@@ -117,7 +72,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         let result = Pin::new(&mut self.pipe).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = result {

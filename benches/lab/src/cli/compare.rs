@@ -1,0 +1,82 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::fail;
+use crate::compare::figure::Figure;
+use crate::compare::log::{self, Scale};
+use crate::compare::reconcile::{self, Reconciliation};
+use crate::compare::report;
+use crate::progress::Bar;
+
+/// `cargo lab compare`.
+#[derive(Args)]
+pub(super) struct Compare {
+    area: Area,
+    /// Prints one JSON object instead, and nothing else on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Does less of everything, to see that it works.
+    #[arg(long)]
+    quick: bool,
+    /// Fails if a ratio is below the least one.
+    #[arg(long)]
+    least: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Area {
+    /// Log sync, beside p2panda-sync.
+    Log,
+    /// Reconciliation of sets, beside negentropy.
+    Reconcile,
+}
+
+fn measure_log(quick: bool) -> (Vec<Figure>, Scale) {
+    let scale = if quick { Scale::QUICK } else { Scale::FULL };
+    (log::log(scale, &|what| eprintln!("{what} ...")), scale)
+}
+
+fn measure_reconcile(quick: bool) -> Reconciliation {
+    let scale = if quick { reconcile::Scale::QUICK } else { reconcile::Scale::FULL };
+    reconcile::reconcile(scale, &Bar::default())
+}
+
+impl Compare {
+    pub(super) fn main(self) -> ExitCode {
+        let figures = match self.area {
+            Area::Log => {
+                let (figures, _) = measure_log(self.quick);
+                if self.json {
+                    println!("{}", report::json(&figures));
+                } else {
+                    figures.iter().for_each(|figure| println!("{}", report::line(figure)));
+                }
+                figures
+            }
+            Area::Reconcile => {
+                let result = measure_reconcile(self.quick);
+                if self.json {
+                    println!("{}", report::json_of(&result));
+                } else {
+                    print!("{result}");
+                }
+                result.figures
+            }
+        };
+        let short: Vec<String> = figures.iter().filter(|_| self.least).filter_map(Figure::shortfall).collect();
+        short.iter().for_each(|what| eprintln!("{what}"));
+        if short.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// `cargo lab docs`.
+pub(super) fn docs(quick: bool, page: &Path) -> ExitCode {
+    let (figures, scale) = measure_log(quick);
+    let reconciliation = measure_reconcile(quick);
+    match std::fs::write(page, report::page(&figures, scale, &reconciliation)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => fail(format_args!("cannot write {}: {err}", page.display())),
+    }
+}

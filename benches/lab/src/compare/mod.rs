@@ -1,0 +1,9 @@
+//! Figures beside the original's: `cargo lab compare`.
+
+pub(crate) mod figure;
+mod limit;
+pub(crate) mod log;
+pub(crate) mod reconcile;
+mod redb;
+pub(crate) mod report;
+mod session;

@@ -1,0 +1,304 @@
+//! Runs protocols over a simulated link and over loopback, side by side.
+//!
+//! What each figure means is said where it is defined: [`Outcome`].
+
+mod link;
+mod loopback;
+mod memory;
+mod meter;
+mod simulated;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::contestant::{Contestant, Receive, Tally};
+use crate::progress::Progress;
+
+use loopback::over_loopback;
+use simulated::{Scene, simulate};
+
+pub use link::{Link, LinkError};
+#[cfg(test)]
+pub(crate) use memory::SUBCOMMAND as MEMORY_SUBCOMMAND;
+pub(crate) use memory::{growth, growth_in_own_process};
+pub use simulated::Traffic;
+pub use workload::{Workload, WorkloadError};
+
+/// Why there are no results.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A session failed, or not everything arrived. It measures nothing.
+    #[error("{contestant}: {why}")]
+    Session {
+        /// Whose session.
+        contestant: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// A workload cannot be had.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+}
+
+/// Who runs what, and over which link.
+#[derive(Clone)]
+pub struct Plan {
+    /// The protocols.
+    pub contestants: Vec<Arc<dyn Contestant>>,
+    /// What there is to sync.
+    pub workloads: Vec<Workload>,
+    /// The simulated connection.
+    pub link: Link,
+    /// What the nodes do with what they receive.
+    pub receive: Receive,
+    /// How often each session runs over loopback. The median counts.
+    pub loopback_runs: usize,
+    /// Whether memory is measured, each time in a process of its own: this program again. The program's `main` has to be
+    /// [`crate::cli::main`] for that.
+    pub memory: bool,
+    /// The round trips for time against RTT; the link is the same otherwise.
+    pub rtts: Vec<Duration>,
+    /// The workload for time against difference, and what its initiator lacks in turn.
+    pub differences: Option<(Workload, Vec<u64>)>,
+}
+
+/// All results of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The simulated connection.
+    pub link: Link,
+    /// What the nodes did with what they received.
+    pub receive: Receive,
+    /// How often each session ran over loopback.
+    pub loopback_runs: usize,
+    /// The workloads.
+    pub workloads: Vec<Workload>,
+    /// One for each workload and protocol.
+    pub outcomes: Vec<Outcome>,
+    /// Time against RTT.
+    pub by_rtt: Vec<RttPoint>,
+    /// Time and bytes against difference.
+    pub by_difference: Vec<DifferencePoint>,
+}
+
+/// What one protocol needed for one workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The protocol.
+    pub protocol: String,
+    /// The workload.
+    pub workload: String,
+    /// Operations that the two sides lacked together.
+    pub lacking: u64,
+    /// Bytes of their headers and bodies: the least that has to go over the wire.
+    pub lacking_bytes: u64,
+    /// Virtual seconds over the link until both sides returned. Computing takes no virtual time; see the CPU times.
+    pub link_s: f64,
+    /// How many round trips the session takes if nothing else costs time: its virtual time over a link with a round trip
+    /// of one second, any bandwidth and any window. A half is one way.
+    pub round_trips: f64,
+    /// What the initiator sent over the link. A message is a run of writes up to a flush: what is handed to the transport at
+    /// once.
+    pub up: Traffic,
+    /// What the acceptor sent over the link.
+    pub down: Traffic,
+    /// Operations that came although they were there, or came twice.
+    pub redundant: u64,
+    /// Seconds over TCP on this machine, both sides on one thread.
+    pub loopback_s: f64,
+    /// CPU seconds of the initiator's session and application over loopback, the system's part included.
+    pub initiator_cpu_s: f64,
+    /// The same of the acceptor.
+    pub acceptor_cpu_s: f64,
+    /// How far the resident memory of a process grew at most during the session over loopback, with both sides in it; what
+    /// was resident before, data and stores, is not counted. `None` if it was not measured.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Outcome {
+    /// Bytes both ways.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.up.bytes + self.down.bytes
+    }
+
+    /// CPU seconds of both sides.
+    #[must_use]
+    pub fn cpu_s(&self) -> f64 {
+        self.initiator_cpu_s + self.acceptor_cpu_s
+    }
+}
+
+/// Time over the link with another round trip.
+#[derive(Clone, Debug, Serialize)]
+pub struct RttPoint {
+    /// The protocol.
+    pub protocol: String,
+    /// The workload.
+    pub workload: String,
+    /// Milliseconds of a round trip.
+    pub rtt_ms: u64,
+    /// Virtual seconds.
+    pub link_s: f64,
+}
+
+/// Time and bytes over the link when the initiator lacks so many operations.
+#[derive(Clone, Debug, Serialize)]
+pub struct DifferencePoint {
+    /// The protocol.
+    pub protocol: String,
+    /// Operations that are lacking.
+    pub difference: u64,
+    /// Virtual seconds.
+    pub link_s: f64,
+    /// Bytes both ways.
+    pub bytes: u64,
+}
+
+impl Plan {
+    /// A plan with everything that the command line does if it is told nothing else: cold sync, 3 runs over loopback, both
+    /// sweeps. A quick one does less of everything.
+    #[must_use]
+    pub fn new(contestants: Vec<Arc<dyn Contestant>>, workloads: Vec<Workload>, link: Link, quick: bool) -> Self {
+        let (authors, differences): (_, &[u64]) =
+            if quick { (10, &[0, 1, 10, 100, 1_000]) } else { (100, &[0, 1, 10, 100, 1_000, 10_000]) };
+        let base = Workload { name: "difference".into(), initiator_lacks: 0, ..Workload::cold(authors, 10, 10, 100) };
+        Self {
+            contestants,
+            workloads,
+            link,
+            receive: Receive::Ingest,
+            loopback_runs: if quick { 1 } else { 3 },
+            memory: true,
+            rtts: [0, 10, 50, 100, 200].map(Duration::from_millis).to_vec(),
+            differences: Some((base, differences.to_vec())),
+        }
+    }
+
+    fn steps(&self) -> usize {
+        let sessions = 2 + self.loopback_runs + usize::from(self.memory) + self.rtts.len();
+        let differences = self.differences.as_ref().map_or(0, |(_, differences)| differences.len());
+        self.contestants.len() * (self.workloads.len() * sessions + differences)
+    }
+
+    /// Runs it all.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] with the first session that failed or did not do its work.
+    pub fn run(&self, progress: &dyn Progress) -> Result<Report, RunError> {
+        progress.begin(self.steps());
+        let mut report = Report {
+            link: self.link,
+            receive: self.receive,
+            loopback_runs: self.loopback_runs,
+            workloads: self.workloads.clone(),
+            outcomes: Vec::new(),
+            by_rtt: Vec::new(),
+            by_difference: Vec::new(),
+        };
+        for workload in &self.workloads {
+            self.run_workload(workload, &mut report, progress)?;
+        }
+        if let Some((base, differences)) = &self.differences {
+            for &difference in differences {
+                let workload = Workload { initiator_lacks: difference, ..base.clone() };
+                self.run_difference(&workload, &mut report, progress)?;
+            }
+        }
+        progress.end();
+        Ok(report)
+    }
+
+    fn run_workload(&self, workload: &Workload, report: &mut Report, progress: &dyn Progress) -> Result<(), RunError> {
+        let dataset = workload.dataset();
+        let (initiator, acceptor) = workload.holdings(&dataset);
+        let scene = Scene { dataset: &dataset, initiator: &initiator, acceptor: &acceptor, receive: self.receive };
+        let lacking = Tally::of(initiator.lacking(&acceptor, &dataset).chain(acceptor.lacking(&initiator, &dataset)));
+        // All contestants in turns, so that whatever else the machine does falls on all.
+        let mut loopback: Vec<Vec<_>> = self.contestants.iter().map(|_| Vec::new()).collect();
+        for _ in 0..self.loopback_runs {
+            for (contestant, runs) in self.contestants.iter().zip(&mut loopback) {
+                progress.step(&format!("{} {} loopback", contestant.name(), workload.name));
+                runs.push(over_loopback(&**contestant, &scene)?);
+            }
+        }
+        for (contestant, loopback) in self.contestants.iter().zip(&loopback) {
+            let say = |what: &str| progress.step(&format!("{} {} {what}", contestant.name(), workload.name));
+            let protocol = contestant.name().to_owned();
+            say("link");
+            let link = simulate(&**contestant, &scene, &self.link)?;
+            say("round trips");
+            let distant = Link::IDEAL.with_rtt(Duration::from_secs(1));
+            let round_trips = simulate(&**contestant, &scene, &distant)?.time.as_secs_f64();
+            let memory_bytes = self.memory.then(|| {
+                say("memory");
+                growth_in_own_process(&protocol, workload, self.receive)
+            });
+            let median = |of: fn(&loopback::Loopback) -> Duration| {
+                let mut times: Vec<Duration> = loopback.iter().map(of).collect();
+                times.sort();
+                times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64)
+            };
+            report.outcomes.push(Outcome {
+                protocol: protocol.clone(),
+                workload: workload.name.clone(),
+                lacking: lacking.operations,
+                lacking_bytes: lacking.bytes,
+                link_s: link.time.as_secs_f64(),
+                round_trips,
+                up: link.up,
+                down: link.down,
+                redundant: link.redundant,
+                loopback_s: median(|run| run.wall),
+                initiator_cpu_s: median(|run| run.initiator_cpu),
+                acceptor_cpu_s: median(|run| run.acceptor_cpu),
+                memory_bytes: memory_bytes.transpose()?,
+            });
+            for &rtt in &self.rtts {
+                say("RTT");
+                let link_s = simulate(&**contestant, &scene, &self.link.with_rtt(rtt))?.time.as_secs_f64();
+                let rtt_ms = u64::try_from(rtt.as_millis()).unwrap_or(u64::MAX);
+                let workload = workload.name.clone();
+                report.by_rtt.push(RttPoint { protocol: protocol.clone(), workload, rtt_ms, link_s });
+            }
+        }
+        Ok(())
+    }
+
+    fn run_difference(
+        &self,
+        workload: &Workload,
+        report: &mut Report,
+        progress: &dyn Progress,
+    ) -> Result<(), RunError> {
+        let dataset = workload.dataset();
+        let (initiator, acceptor) = workload.holdings(&dataset);
+        let scene = Scene { dataset: &dataset, initiator: &initiator, acceptor: &acceptor, receive: self.receive };
+        for contestant in &self.contestants {
+            progress.step(&format!("{} difference {}", contestant.name(), workload.initiator_lacks));
+            let run = simulate(&**contestant, &scene, &self.link)?;
+            report.by_difference.push(DifferencePoint {
+                protocol: contestant.name().to_owned(),
+                difference: workload.initiator_lacks,
+                link_s: run.time.as_secs_f64(),
+                bytes: run.up.bytes + run.down.bytes,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let contestants: Vec<_> = self.contestants.iter().map(|contestant| contestant.name()).collect();
+        f.debug_struct("Plan").field("contestants", &contestants).field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
