@@ -27,9 +27,7 @@ fn pair(topic: u8, clock: &ManualClock) -> Pair<Topic> {
 
 #[test]
 fn the_protocol_keeps_the_contract() {
-    let summary = sync_protocol(|clock| pair(1, clock))
-        .with_unknown_topic(|clock| pair(2, clock))
-        .with_offsets_max(600)
-        .check();
+    let summary =
+        sync_protocol(|clock| pair(1, clock)).with_unknown_topic(|clock| pair(2, clock)).with_offsets_max(600).check();
     assert!(summary.bytes_initiated() > 500 && summary.bytes_accepted() > 500, "both have something to send");
 }

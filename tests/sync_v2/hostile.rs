@@ -8,6 +8,7 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use syncline_core::SyncError;
 use syncline_core::cbor::Writer;
 use syncline_crypto::{Hash, PublicKey};
+use syncline_log::SeqNum;
 use syncline_log::ingest::{ByExtension, Verification};
 use syncline_log::store::{
     Appended, Fork, Heights, LiveStore, Located, LogSize, LogStore, LogSummary, Logs, MemoryStore, NewOperation, Page,
@@ -15,7 +16,6 @@ use syncline_log::store::{
 };
 use syncline_log::sync::LogSyncV2;
 use syncline_log::sync::v2::{Limits, OnBadOperation};
-use syncline_log::SeqNum;
 use syncline_testkit::generate::{LogExtensions, LogShape};
 use syncline_testkit::net::{Conditions, Link, Sim};
 use syncline_testkit::seed::Rng;
@@ -38,7 +38,13 @@ impl LogStore<u64> for Liar {
         self.honest.heights(logs).await
     }
 
-    async fn read(&self, author: PublicKey, log_id: u64, range: SeqRange, bytes_max: usize) -> Result<Page, StoreError> {
+    async fn read(
+        &self,
+        author: PublicKey,
+        log_id: u64,
+        range: SeqRange,
+        bytes_max: usize,
+    ) -> Result<Page, StoreError> {
         let mut page = self.honest.read(author, log_id, range, bytes_max).await?;
         for operation in &mut page.operations {
             if let Some(header) = (self.lie)(operation) {
@@ -84,7 +90,11 @@ impl LogStore<u64> for Liar {
         self.honest.size(author, log_id, range).await
     }
 
-    async fn logs(&self, after: Option<(PublicKey, u64)>, count_max: usize) -> Result<Vec<LogSummary<u64>>, StoreError> {
+    async fn logs(
+        &self,
+        after: Option<(PublicKey, u64)>,
+        count_max: usize,
+    ) -> Result<Vec<LogSummary<u64>>, StoreError> {
         self.honest.logs(after, count_max).await
     }
 }
@@ -307,7 +317,9 @@ fn messages_out_of_their_order_are_refused() {
 #[test]
 fn versions_and_purposes_that_are_not_known_are_refused_with_a_reason() {
     let node = world().full();
-    for (version, purpose, what) in [((3, 9), 0, "no version"), ((0, 1), 0, "no version"), ((2, 2), 7, "something unknown")] {
+    for (version, purpose, what) in
+        [((3, 9), 0, "no version"), ((0, 1), 0, "no version"), ((2, 2), 7, "something unknown")]
+    {
         let outcome = play(&node, Limits::default(), |peer| {
             let mut writer = Writer::new(&mut peer.out);
             writer.array(10).unsigned(0).unsigned(version.0).unsigned(version.1).unsigned(purpose).bool(false).null();

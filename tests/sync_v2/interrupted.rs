@@ -70,8 +70,7 @@ fn what_was_stored_is_not_sent_again() {
 
 fn run(seed: u64) {
     let mut rng = Rng::new(seed);
-    let shape =
-        LogShape { operations: 1 + rng.index(20), body_max: 300, prunes_per_mille: 50, previous_max: 2 };
+    let shape = LogShape { operations: 1 + rng.index(20), body_max: 300, prunes_per_mille: 50, previous_max: 2 };
     let (authors, logs) = (1 + rng.index(3), 1 + rng.below(3));
     let world = World::new(&mut rng, authors, logs, &shape);
     let one = world.node(|_, operations| rng.index(operations.len() + 1));

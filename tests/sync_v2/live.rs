@@ -31,7 +31,8 @@ struct Writer {
 impl Writer {
     fn new(world: &World, nth: usize, node: &Node) -> Self {
         let (key, log_id, operations) = &world.logs[nth];
-        let tip = operations.last().map(|last| syncline_log::store::Tip { seq_num: last.header.seq_num, hash: last.hash });
+        let tip =
+            operations.last().map(|last| syncline_log::store::Tip { seq_num: last.header.seq_num, hash: last.hash });
         let author = match tip {
             Some(tip) => Author::at(key.clone(), *log_id, tip),
             None => Author::new(key.clone(), *log_id),

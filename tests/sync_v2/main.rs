@@ -10,5 +10,7 @@ mod hostile;
 mod interrupted;
 mod live;
 mod promises;
+mod reported;
 mod secret;
+mod vectors;
 mod world;

@@ -45,8 +45,7 @@ fn both_end_up_with_everything(seed: u64) {
     let one = world.node(|_, operations| rng.index(operations.len() + 1));
     let two = world.node(|_, operations| rng.index(operations.len() + 1));
     let before = (one.count(), two.count());
-    let outcome =
-        session((random_conditions(&mut rng), random_conditions(&mut rng)), one.protocol(1), two.protocol(2));
+    let outcome = session((random_conditions(&mut rng), random_conditions(&mut rng)), one.protocol(1), two.protocol(2));
     outcome.assert_ok();
     assert_eq!(one.contents(), two.contents());
     for (node, app, before) in [(&one, &outcome.apps.0, before.0), (&two, &outcome.apps.1, before.1)] {
@@ -56,8 +55,11 @@ fn both_end_up_with_everything(seed: u64) {
         let operations = app.operations();
         for (nth, operation) in operations.iter().enumerate() {
             let later = &operations[nth + 1..];
-            assert!(later.iter().all(|later| later.backlink() != Some(operation.hash())
-                || later.seq_num() > operation.seq_num()));
+            assert!(
+                later
+                    .iter()
+                    .all(|later| later.backlink() != Some(operation.hash()) || later.seq_num() > operation.seq_num())
+            );
         }
     }
     let again = session(Default::default(), one.protocol(3), two.protocol(4));
@@ -122,8 +124,7 @@ fn a_slow_application_holds_up_the_peers_store_within_the_window() {
     let slow = App::new(&clock).with_delay(Duration::from_secs(1));
     let apps = (slow, App::new(&clock));
     let conditions = || Conditions::new().with_capacity(4_096);
-    let outcome =
-        session_with(&clock, (conditions(), conditions()), one.protocol(1), two.protocol(2), apps);
+    let outcome = session_with(&clock, (conditions(), conditions()), one.protocol(1), two.protocol(2), apps);
     outcome.assert_ok();
     assert_eq!(outcome.apps.0.hashes().len(), 6_000, "nothing was lost");
 }

@@ -31,7 +31,8 @@ fn with_key(protocol: Protocol, key: u8) -> Protocol {
 #[test]
 fn members_sync_as_ever() {
     let world = World::pair(50, 100);
-    for (one, two) in [(world.node_with(0), world.node_with(1)), (world.empty(), world.full()), (world.full(), world.full())]
+    for (one, two) in
+        [(world.node_with(0), world.node_with(1)), (world.empty(), world.full()), (world.full(), world.full())]
     {
         session(Default::default(), with_key(one.protocol(1), 3), with_key(two.protocol(2), 3)).assert_ok();
         assert_eq!(one.contents(), two.contents());
@@ -59,7 +60,11 @@ fn who_has_no_key_or_another_sees_a_mismatch_only() {
         let outcome = session(Default::default(), ours, theirs);
         assert!(matches!(outcome.initiator, Err(SyncError::UnexpectedBehaviour(_))));
         assert!(matches!(outcome.acceptor, Err(SyncError::UnexpectedBehaviour(_))));
-        assert_eq!((&outcome.initiator, outcome.sent.1), (&unknown.initiator, unknown.sent.1), "no more than of no topic");
+        assert_eq!(
+            (&outcome.initiator, outcome.sent.1),
+            (&unknown.initiator, unknown.sent.1),
+            "no more than of no topic"
+        );
         assert!(outcome.apps.0.items.lock().unwrap().is_empty() && outcome.apps.1.items.lock().unwrap().is_empty());
     }
     assert_eq!((one.count(), two.count()), before);

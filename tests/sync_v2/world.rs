@@ -234,9 +234,7 @@ pub(crate) async fn initiate(
     mut end: End,
     mut app: App,
 ) -> Result<(), SyncError> {
-    protocol
-        .initiate(Topic(1), Box::new(&mut end.tx as _), Box::new(&mut end.rx as _), Box::new(&mut app as _))
-        .await
+    protocol.initiate(Topic(1), Box::new(&mut end.tx as _), Box::new(&mut end.rx as _), Box::new(&mut app as _)).await
 }
 
 pub(crate) async fn accept(

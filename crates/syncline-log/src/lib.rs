@@ -14,8 +14,8 @@ pub use operation::{
     SignHeaderError,
 };
 pub use store::{
-    AnyLogStore, Appended, DatabaseStore, Fork, Heights, Link, LiveStore, LogId, LogStore, Logs, MemoryStore, NewOperation,
-    SeqRange, StoreError,
+    AnyLogStore, Appended, DatabaseStore, Fork, Heights, Link, LiveStore, LogId, LogStore, Logs, MemoryStore,
+    NewOperation, SeqRange, StoreError,
 };
 pub use sync::{LogSync, LogSyncV2};
 pub use validate::Invalid;

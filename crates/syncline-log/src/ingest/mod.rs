@@ -21,8 +21,8 @@ use crate::store::{LogId, LogStore, Logs, ScopeIndex};
 
 pub use classify::{ByExtension, Classify, Placement};
 pub use event::{IngestEvent, IngestReport, OperationRef, Outcome, Rejection, Verdict};
-pub(crate) use pipeline::{Undecodable, append, check, insert_undecodable};
 use pipeline::{Pipeline, Step};
+pub(crate) use pipeline::{Undecodable, append, check, insert_undecodable};
 
 /// Limits of an [`Ingest`].
 ///

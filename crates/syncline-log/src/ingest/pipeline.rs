@@ -92,7 +92,6 @@ where
         }
         .boxed()
     }
-
 }
 
 /// Appends what has a place, and says what became of each.

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use syncline_crypto::{Hash, PublicKey};
 
 use super::{
-    Appended, Fork, Heights, Located, LogId, LogSize, LogSummary, Logs, NewOperation, Page, SeqRange, StoreError, Tip, Tips,
+    Appended, Fork, Heights, Located, LogId, LogSize, LogSummary, Logs, NewOperation, Page, SeqRange, StoreError, Tip,
+    Tips,
 };
 use crate::SeqNum;
 

@@ -20,8 +20,8 @@ use crate::store::{LogId, LogStore, Logs};
 
 pub use access::{Access, AllowAll};
 pub use limits::Limits;
-pub use v2::LogSyncV2;
 use v1::{LogMachine, Request, Response, Role, Scope};
+pub use v2::LogSyncV2;
 
 /// How operations are encoded on the way out. Both are accepted on the way in, also mixed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

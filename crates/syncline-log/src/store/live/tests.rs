@@ -125,12 +125,11 @@ fn changes_are_told_once_to_each_who_watches_the_log() {
 fn who_waits_is_woken() {
     let store = Store::new(MemoryStore::new());
     let changes = store.watch(&logs(1, 1));
-    let waiting = std::thread::spawn(move || block_on(changes.changed()));
-    append(&store, 1, 0);
-    assert_eq!(waiting.join().unwrap().len(), 1);
+    let waiting = async { changes.changed().await.len() };
+    let writing = async { append(&store, 1, 0) };
+    assert_eq!(block_on(futures::future::join(waiting, writing)).0, 1);
 }
 
-/// A store whose appends never return, although they may have been made.
 #[test]
 fn an_append_that_is_dropped_is_told_as_well() {
     let store = Store::new(MemoryStore::new());

@@ -6,9 +6,9 @@ use futures::{AsyncRead, AsyncWrite, Sink};
 use syncline_core::{FromSync, SyncError, SyncProtocol, TopicQuery};
 use syncline_crypto::Hash;
 
+use super::LogSyncV2;
 use super::machine::Role;
 use super::surroundings::Surroundings;
-use super::LogSyncV2;
 use crate::store::{LogId, LogStore};
 
 /// Gets bodies that stayed behind, from any peer that has them: made by [`LogSyncV2::fetch_payloads`].

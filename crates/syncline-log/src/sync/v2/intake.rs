@@ -8,9 +8,9 @@ use syncline_core::{FromSync, SyncError, TopicQuery};
 use syncline_crypto::Hash;
 use syncline_storage::blocking;
 
+use super::LogSyncV2;
 use super::event::{Event, PayloadOutcome};
 use super::machine::{Applied, LogName, Received};
-use super::LogSyncV2;
 use crate::ingest::{Outcome, Rejection, Undecodable, Verdict, append, check, insert_undecodable};
 use crate::store::{LogId, LogStore, ScopeIndex};
 use crate::{EncodedOperation, SeqNum};
@@ -70,7 +70,8 @@ where
             for (item, at) in items.iter_mut().zip(decoded) {
                 let said: Option<&LogName<L>> = logs.get(at);
                 let is_as_said = said.is_some_and(|(author, log_id)| {
-                    item.operation.public_key() == *author && item.place.as_ref().map_or(true, |place| place.0 == *log_id)
+                    item.operation.public_key() == *author
+                        && item.place.as_ref().map_or(true, |place| place.0 == *log_id)
                 });
                 if !is_as_said {
                     item.place = Err(Rejection::OtherLog);
@@ -86,7 +87,9 @@ where
         for ((verdict, log), (header, body)) in verdicts.into_iter().zip(logs).zip(parts) {
             match &verdict.outcome {
                 Outcome::Stored => {
-                    applied.new.push(FromSync::Data { header: header.to_vec(), payload: body.map(|body| body.to_vec()) });
+                    applied
+                        .new
+                        .push(FromSync::Data { header: header.to_vec(), payload: body.map(|body| body.to_vec()) });
                 }
                 Outcome::Known => duplicates += 1,
                 Outcome::Forked(_) | Outcome::Rejected(_) => rejected += 1,

@@ -299,11 +299,7 @@ where
         self.finish.clone()
     }
 
-    async fn initiator(
-        &self,
-        surroundings: &Surroundings<'_, T, L, S>,
-        topic: T,
-    ) -> Result<Resolved<T, L>, SyncError> {
+    async fn initiator(&self, surroundings: &Surroundings<'_, T, L, S>, topic: T) -> Result<Resolved<T, L>, SyncError> {
         let name = encode_topic(&topic)?;
         let secret = self.keys.key(&topic).await;
         let unknown = format!("topic {topic:?} is not known here, or not for this peer");

@@ -106,9 +106,9 @@ where
             asked.entry(author).or_default().push(log_id);
         }
         let tips = self.sync.store.tips(&asked).await.map_err(store_failed)?;
-        let tips = tips.into_iter().flat_map(|(author, logs)| {
-            logs.into_iter().map(move |(log_id, tip)| ((author, log_id), tip))
-        });
+        let tips = tips
+            .into_iter()
+            .flat_map(|(author, logs)| logs.into_iter().map(move |(log_id, tip)| ((author, log_id), tip)));
         Ok((tips.collect(), false))
     }
 }
@@ -123,11 +123,7 @@ where
     S: LogStore<L>,
 {
     /// An operation of a log that belongs to the topic.
-    pub(super) async fn locate(
-        &self,
-        scope: &ScopeIndex<L>,
-        hash: Hash,
-    ) -> Result<Option<StoredOperation>, SyncError> {
+    pub(super) async fn locate(&self, scope: &ScopeIndex<L>, hash: Hash) -> Result<Option<StoredOperation>, SyncError> {
         let located = self.store.get(hash).await.map_err(store_failed)?;
         let located = located.filter(|found| scope.get(&found.author).is_some_and(|logs| logs.contains(&found.log_id)));
         Ok(located.map(|found| found.operation))

@@ -60,11 +60,8 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         let (of_initiator, of_acceptor) = resolved.key.ranges(initiator, acceptor);
         let (of_us, of_peer) =
             if self.is_initiator { (of_initiator, of_acceptor) } else { (of_acceptor, of_initiator) };
-        let mut reconciler = RangeReconciler::with_nonces(
-            RangeConfig::default(),
-            Nonce::from_bytes(of_us),
-            Nonce::from_bytes(of_peer),
-        );
+        let mut reconciler =
+            RangeReconciler::with_nonces(RangeConfig::default(), Nonce::from_bytes(of_us), Nonce::from_bytes(of_peer));
         if opens {
             let step = reconciler.open(resolved.summary.set()).map_err(reconcile_failed)?;
             self.heights.reconciler = Some(reconciler);

@@ -84,8 +84,7 @@ fn message() -> impl Strategy<Value = M> {
     let hash = || any::<[u8; 32]>().prop_map(Hash::from_bytes);
     let payload = prop_oneof![some_bytes().prop_map(Payload::Here), Just(Payload::None), Just(Payload::Withheld)];
     let refusal = prop_oneof![Just(Refusal::Topic), Just(Refusal::Version), Just(Refusal::Purpose)];
-    let alone =
-        prop_oneof![Just(M::HeightsEnd), Just(M::CaughtUp), Just(M::Done), Just(M::Ack), Just(M::Ping)];
+    let alone = prop_oneof![Just(M::HeightsEnd), Just(M::CaughtUp), Just(M::Done), Just(M::Ack), Just(M::Ping)];
     prop_oneof![
         (some_bytes(), payload).prop_map(|(header, body)| M::Operation { header, body }),
         hello(),
@@ -155,7 +154,8 @@ fn samples() -> Vec<M> {
         M::Ping,
     ];
     samples.extend([Refusal::Topic, Refusal::Version, Refusal::Purpose].map(M::Refuse));
-    for body in [Payload::Here(Bytes::from(vec![1; 30])), Payload::Here(Bytes::new()), Payload::None, Payload::Withheld] {
+    for body in [Payload::Here(Bytes::from(vec![1; 30])), Payload::Here(Bytes::new()), Payload::None, Payload::Withheld]
+    {
         samples.push(M::Operation { header: Bytes::from(vec![2; 40]), body });
     }
     samples
