@@ -128,11 +128,7 @@ impl SummaryIndex for MemorySet {
         self.index.select(rank)
     }
 
-    fn items(
-        &self,
-        span: &Span,
-        visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
+    fn items(&self, span: &Span, visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>) -> Result<(), IndexError> {
         self.index.items(span, visit)
     }
 }

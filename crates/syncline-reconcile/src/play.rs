@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use crate::testing::{KEY, naive};
+use crate::testing::KEY;
 use crate::{
-    Bound, Fingerprint, IdPart, IndexError, Item, ItemId, LtHash, Need, ReconcileError, ReconcileSet, Reconciler, SetKey,
-    Sketch, Span, SummaryIndex, Symbol,
+    Bound, Fingerprint, IdPart, IndexError, Item, ItemId, LtHash, Need, ReconcileError, ReconcileSet, Reconciler,
+    SetKey, Sketch, Span, SummaryIndex, Symbol,
 };
 
 /// A set that answers by looking at every item. Its sums may be made weak.
 #[derive(Clone, Debug)]
 pub(crate) struct NaiveSet {
     pub(crate) items: Vec<Item>,
+    /// The sums before each item, and before the end.
+    sums: Vec<Fingerprint>,
+    accumulator: LtHash,
     sketch: Sketch,
     /// Bits of the sums that count.
     sum_mask: u64,
@@ -27,8 +30,13 @@ impl NaiveSet {
     pub(crate) fn with(items: impl IntoIterator<Item = Item>, sum_mask: u64, symbols: usize) -> Self {
         let items: BTreeSet<Item> = items.into_iter().collect();
         let mut sketch = Sketch::new(&KEY, symbols);
-        items.iter().for_each(|item| sketch.insert(&item.id));
-        Self { items: items.into_iter().collect(), sketch, sum_mask }
+        let (mut accumulator, mut sums) = (LtHash::new(), vec![Fingerprint::EMPTY]);
+        for item in &items {
+            sketch.insert(&item.id);
+            accumulator.add(&KEY, &item.id);
+            sums.extend(sums.last().map(|sum| *sum + Fingerprint::of(&KEY, &item.id)));
+        }
+        Self { items: items.into_iter().collect(), sums, accumulator, sketch, sum_mask }
     }
 
     fn masked(&self, mut print: Fingerprint) -> Fingerprint {
@@ -45,22 +53,15 @@ impl SummaryIndex for NaiveSet {
     }
 
     fn fingerprint(&self, span: &Span) -> Result<Fingerprint, IndexError> {
-        Ok(self.masked(naive(&self.items, span)))
+        let to = span.to.as_ref().map_or(Ok(self.items.len() as u64), |to| self.rank(to))?;
+        let sum = |rank: u64| self.sums[usize::try_from(rank).unwrap()];
+        Ok(self.masked(sum(to) - sum(self.rank(&span.from)?)))
     }
 
     fn fingerprints_before(&self, bounds: &[Bound]) -> Result<Vec<Fingerprint>, IndexError> {
         assert!(bounds.is_sorted(), "the contract");
-        let mut items = self.items.iter().peekable();
-        let mut sum = Fingerprint::EMPTY;
-        Ok(bounds
-            .iter()
-            .map(|bound| {
-                while let Some(item) = items.next_if(|item| !bound.is_at_or_before(&item.key, item.id.as_bytes())) {
-                    sum = sum + Fingerprint::of(&KEY, &item.id);
-                }
-                self.masked(sum)
-            })
-            .collect())
+        let before = |bound| self.fingerprint(&Span { from: Bound::MIN, to: Some(Bound::clone(bound)) });
+        bounds.iter().map(before).collect()
     }
 
     fn rank(&self, bound: &Bound) -> Result<u64, IndexError> {
@@ -72,11 +73,7 @@ impl SummaryIndex for NaiveSet {
         Ok(self.items.get(usize::try_from(rank).unwrap()).cloned())
     }
 
-    fn items(
-        &self,
-        span: &Span,
-        visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
+    fn items(&self, span: &Span, visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>) -> Result<(), IndexError> {
         let from = usize::try_from(self.rank(&span.from)?).unwrap();
         let to = span.to.as_ref().map_or(Ok(self.items.len() as u64), |to| self.rank(to))?;
         for item in self.items.iter().take(usize::try_from(to).unwrap()).skip(from) {
@@ -94,9 +91,7 @@ impl ReconcileSet for NaiveSet {
     }
 
     fn accumulator(&self) -> Result<LtHash, IndexError> {
-        let mut sum = LtHash::new();
-        self.items.iter().for_each(|item| sum.add(&KEY, &item.id));
-        Ok(sum)
+        Ok(self.accumulator.clone())
     }
 
     fn symbol_count(&self) -> usize {

@@ -59,11 +59,7 @@ pub trait SummaryIndex {
     /// # Errors
     ///
     /// [`IndexError`].
-    fn items(
-        &self,
-        span: &Span,
-        visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>,
-    ) -> Result<(), IndexError>;
+    fn items(&self, span: &Span, visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>) -> Result<(), IndexError>;
 }
 
 /// A whole set: its index, the verdict on its equality, and its sketch.

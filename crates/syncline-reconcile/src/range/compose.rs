@@ -35,17 +35,17 @@ struct Gap {
 /// A message in the making.
 #[derive(Debug)]
 pub(super) struct Composer<'a> {
-    view: View<'a>,
+    pub(super) view: View<'a>,
     config: &'a RangeConfig,
     /// The answers, without what comes before them.
     pub(super) out: Vec<u8>,
     room: usize,
-    equal: u64,
+    pub(super) equal: u64,
     bounds: Vec<Bound>,
     gaps: Vec<Gap>,
     sent: Vec<Sent>,
     /// Used again and again.
-    shorts: Vec<u64>,
+    pub(super) shorts: Vec<u64>,
     pub(super) have: Vec<Item>,
     pub(super) need: Vec<Need>,
 }
@@ -62,7 +62,7 @@ struct Cut {
 }
 
 /// What became of an answer.
-enum Answered {
+pub(super) enum Answered {
     /// It was written.
     Whole,
     /// A part of it was, and this remains, whose first mark is that of the bound of this number.
@@ -89,11 +89,7 @@ impl<'a> Composer<'a> {
     }
 
     /// Answers what is owed, as far as there is room.
-    pub(super) fn answer(
-        &mut self,
-        owed: &mut Waiting<Owed>,
-        sent: &mut Waiting<Sent>,
-    ) -> Result<(), ReconcileError> {
+    pub(super) fn answer(&mut self, owed: &mut Waiting<Owed>, sent: &mut Waiting<Sent>) -> Result<(), ReconcileError> {
         let mut rest = None;
         while let Some(next) = owed.pop() {
             match self.answer_one(next)? {
@@ -133,7 +129,9 @@ impl<'a> Composer<'a> {
                 if here <= self.config.leaf as u64 || is_streamed && items <= STREAMED_LIST_LEN {
                     return self.list(owed);
                 }
-                let children = here.div_ceil((self.config.leaf as u64).div_ceil(2));
+                // So that a child is listed next, even if the peer has a few items more there. Smaller ones would take as many
+                // bytes, since a fingerprint and its bound take as many as two short ids, and more time.
+                let children = here.div_ceil((self.config.leaf as u64 * 3).div_ceil(4));
                 let per_child = if is_streamed {
                     STREAMED_LIST_LEN
                 } else {
@@ -145,12 +143,12 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn free(&self) -> usize {
+    pub(super) fn free(&self) -> usize {
         self.room.saturating_sub(self.out.len() + RESERVE)
     }
 
     /// Writes the run of equal spans that has come together.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         match u8::try_from(self.equal) {
             Ok(0) => {}
             Ok(run) if run <= ops::LOW => self.out.push(ops::EQUAL | run),
@@ -188,7 +186,7 @@ impl<'a> Composer<'a> {
         if self.shorts.len() > LIST_LEN_MAX { Err(ReconcileError::SetChanged) } else { Ok(()) }
     }
 
-    fn put_shorts(&mut self) {
+    pub(super) fn put_shorts(&mut self) {
         let width = self.view.salt.widths().short;
         for short in &self.shorts {
             put_low(&mut self.out, *short, width);
@@ -229,8 +227,8 @@ impl<'a> Composer<'a> {
             let next = (rank + cut.per_child).min(cut.to.rank);
             let end = if next < cut.to.rank { Some(self.view.separator(next)?) } else { None };
             let is_list = cut.is_streamed || next - rank <= 1;
-            let from = bounds.last().cloned().unwrap_or_default();
-            if !self.begin_child(&from, end.as_ref(), &owed.span, is_list)? {
+            let from = bounds.last().unwrap_or(&owed.span.from);
+            if !self.begin_child(from, end.as_ref(), &owed.span, is_list)? {
                 return Ok(self.cut_short(owed, begin, bounds, said));
             }
             let to = match end {
@@ -295,75 +293,5 @@ impl<'a> Composer<'a> {
         self.sent.push(Sent::new(bounds, Some(end.clone()), said));
         owed.span.from = end;
         Answered::Part(owed, Some(self.bounds.len() - 1))
-    }
-
-    /// Says which items of the peer's list are missing here, and which are missing from it.
-    fn answer_list(&mut self, owed: Owed) -> Result<Answered, ReconcileError> {
-        let Claim::List { shorts, mut here, next } = owed.claim else {
-            return Ok(Answered::Not(owed));
-        };
-        let width = self.view.salt.widths().short;
-        let overhead = 8 + shorts.len().div_ceil(8);
-        let Some(room) = self.free().checked_sub(overhead + width).map(|room| room / width + 1) else {
-            return Ok(Answered::Not(Owed { span: owed.span, claim: Claim::List { shorts, here, next } }));
-        };
-        let mut listed: Vec<(u64, usize)> = shorts.iter().copied().zip(0..).collect();
-        listed.sort_unstable();
-        let (mut stopped_at, before) = (None, self.have.len());
-        let rest = Span { from: next.unwrap_or_else(|| owed.span.from.clone()), to: owed.span.to.clone() };
-        self.shorts.clear();
-        let (missing, have, salt) = (&mut self.shorts, &mut self.have, self.view.salt);
-        self.view.items(&rest, |key, id| {
-            let short = salt.short(id);
-            let first = listed.partition_point(|(other, _)| *other < short);
-            let mut same = listed.iter().skip(first).take_while(|(other, _)| *other == short).peekable();
-            if same.peek().is_none() {
-                if missing.len() == room {
-                    stopped_at = Some(Bound { key: key.to_vec(), id_prefix: id.as_bytes().to_vec() });
-                    return ControlFlow::Break(());
-                }
-                missing.push(short);
-                have.push(Item::new(key, *id));
-            }
-            for (_, at) in same {
-                here.iter_mut().skip(*at).take(1).for_each(|here| *here = true);
-            }
-            ControlFlow::Continue(())
-        })?;
-        debug_assert_eq!(self.have.len() - before, self.shorts.len(), "each is reported and sent");
-        if stopped_at.is_none() && self.shorts.is_empty() && !here.contains(&false) {
-            self.equal += 1;
-            return Ok(Answered::Whole);
-        }
-        self.flush();
-        self.put_answer(stopped_at.is_some(), &here);
-        if let Some(next) = stopped_at {
-            let claim = Claim::List { shorts, here, next: Some(next) };
-            return Ok(Answered::Part(Owed { span: owed.span, claim }, None));
-        }
-        let run = self.view.salt.number();
-        self.need.extend(shorts.iter().zip(&here).filter(|(_, here)| !**here).map(|(short, _)| Need::short(run, *short)));
-        Ok(Answered::Whole)
-    }
-
-    fn put_answer(&mut self, is_continued: bool, here: &[bool]) {
-        let is_missing = !is_continued && here.contains(&false);
-        let len = self.shorts.len();
-        let low = u8::try_from(len).ok().filter(|len| *len < ops::ANSWER_LOW);
-        self.out.push(
-            ops::ANSWER
-                | if is_missing { ops::MISSING } else { 0 }
-                | if is_continued { ops::MORE } else { 0 }
-                | low.unwrap_or(ops::ANSWER_LOW),
-        );
-        if low.is_none() {
-            put_varint(&mut self.out, len as u64);
-        }
-        if is_missing {
-            for chunk in here.chunks(8) {
-                self.out.push(chunk.iter().zip(0..).fold(0, |bits, (here, at)| bits | u8::from(!here) << at));
-            }
-        }
-        self.put_shorts();
     }
 }

@@ -19,8 +19,7 @@ pub struct RangeConfig {
 
 impl RangeConfig {
     /// The defaults, as a constant.
-    pub const DEFAULT: Self =
-        Self { fan_out: 16, leaf: 32, message_len_max: 512 << 10, limits: Limits::DEFAULT };
+    pub const DEFAULT: Self = Self { fan_out: 16, leaf: 32, message_len_max: 512 << 10, limits: Limits::DEFAULT };
 
     /// The nearest that makes sense.
     pub(super) fn clamped(mut self) -> Self {

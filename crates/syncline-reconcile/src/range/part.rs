@@ -16,7 +16,7 @@ pub(super) struct Owed {
 /// What the peer said of a span, and what is known of it here.
 #[derive(Clone, Debug)]
 pub(super) enum Claim {
-    /// This many neighbouring parts have the same fingerprints here.
+    /// This many neighbouring parts have the same fingerprints here. Only where the first begins is kept.
     Equal(u64),
     /// The fingerprint is another.
     Differs {
@@ -78,7 +78,6 @@ impl Sent {
     pub(super) fn one(span: Span, said: Said) -> Self {
         Self::new(vec![span.from], span.to, vec![said])
     }
-
 }
 
 impl Placed for Sent {
@@ -170,5 +169,17 @@ impl Waiting<Sent> {
             self.pop();
         }
         Some((Span { from, to }, said))
+    }
+
+    /// Takes the leftmost span as answered, without looking at it. False if there is none.
+    pub(super) fn skip_span(&mut self) -> bool {
+        let Some((group, _)) = self.parts.last_mut() else {
+            return false;
+        };
+        group.next += 1;
+        if group.next >= group.said.len() {
+            self.pop();
+        }
+        true
     }
 }

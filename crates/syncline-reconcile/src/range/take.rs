@@ -100,7 +100,10 @@ impl<'a> Taker<'a> {
             return Err(ReconcileError::Malformed("a run of none"));
         }
         for _ in 0..run {
-            self.pop(sent)?;
+            self.count_part()?;
+            if !sent.skip_span() {
+                return Err(ReconcileError::Malformed("it answers what was not said"));
+            }
         }
         Ok(false)
     }
@@ -235,19 +238,28 @@ impl<'a> Taker<'a> {
         let marks = self.view.marks(&self.bounds)?;
         let mark = |at: Option<usize>| at.map_or(self.end, |at| marks.get(at).copied().unwrap_or(self.end));
         let mut owed: Vec<Owed> = Vec::new();
+        // Where the run of equal spans ends that was added last.
+        let mut equal_to = None;
         for fresh in self.fresh.drain(..) {
+            let bound = |at: usize| self.bounds.get(at).cloned().unwrap_or_default();
             let claim = match fresh.what {
                 What::List(shorts) => Claim::List { here: vec![false; shorts.len()], shorts, next: None },
                 What::Fingerprint(theirs) => {
                     let (from, to) = (mark(Some(fresh.from)), mark(fresh.to));
                     if self.view.salt.fingerprint(&from.until(&to)) == theirs {
-                        Claim::Equal(1)
-                    } else {
-                        Claim::Differs { from, to, theirs: None }
+                        match owed.last_mut().map(|owed| &mut owed.claim) {
+                            Some(Claim::Equal(parts)) if equal_to == Some(fresh.from) => *parts += 1,
+                            _ => {
+                                let span = Span { from: bound(fresh.from), to: None };
+                                owed.push(Owed { span, claim: Claim::Equal(1) });
+                            }
+                        }
+                        equal_to = fresh.to;
+                        continue;
                     }
+                    Claim::Differs { from, to, theirs: None }
                 }
             };
-            let bound = |at: usize| self.bounds.get(at).cloned().unwrap_or_default();
             owed.push(Owed { span: Span { from: bound(fresh.from), to: fresh.to.map(bound) }, claim });
         }
         Ok(owed)

@@ -107,10 +107,8 @@ impl View<'_> {
         span: &Span,
         mut visit: impl FnMut(&[u8], &ItemId) -> ControlFlow<()>,
     ) -> Result<(), ReconcileError> {
-        self.set.items(
-            span,
-            &mut |key, id| if self.is_found(id) { ControlFlow::Continue(()) } else { visit(key, id) },
-        )?;
+        self.set
+            .items(span, &mut |key, id| if self.is_found(id) { ControlFlow::Continue(()) } else { visit(key, id) })?;
         Ok(())
     }
 

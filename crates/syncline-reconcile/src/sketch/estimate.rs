@@ -2,8 +2,9 @@
 
 use super::{Symbol, mapping::probability};
 
-/// How many items two sets do not have in common, estimated from the first symbols of one less those of the other. Without
-/// bias; from 64 symbols the standard deviation is a fifth of the result, whichever side the items are on.
+/// How many items two sets do not have in common, estimated from the first symbols of one less those of the other. From 64
+/// symbols the standard deviation is a fifth of the result or less, whichever side the items are on. It is never less than
+/// the difference of the sizes, which is certain: where one side has nearly all, this makes it up to a tenth too large.
 ///
 /// Symbol 0 covers everything, so that its count is the difference of the sizes, `c(0)`. An item that only one side has is
 /// in symbol `i` with probability `p(i)` and changes `c(i) - p(i) c(0)` by plus or minus `1 - p(i)` if it is, by `p(i)` if not:

@@ -145,9 +145,10 @@ pub(super) fn encode_sum(sum: &Fingerprint) -> Bytes {
 pub(super) fn decode_sum(bytes: &[u8]) -> Result<Fingerprint, IndexError> {
     let (words, rest) = bytes.as_chunks::<8>();
     match words {
-        [count, d, c, b, a] if rest.is_empty() => {
-            Ok(Fingerprint { count: u64::from_be_bytes(*count), sum: [a, b, c, d].map(|word| u64::from_be_bytes(*word)) })
-        }
+        [count, d, c, b, a] if rest.is_empty() => Ok(Fingerprint {
+            count: u64::from_be_bytes(*count),
+            sum: [a, b, c, d].map(|word| u64::from_be_bytes(*word)),
+        }),
         _ => Err(IndexError::Corrupt("a sum has not 40 bytes")),
     }
 }

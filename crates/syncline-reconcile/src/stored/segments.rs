@@ -38,7 +38,8 @@ impl Segments {
         let mut ended = Vec::new();
         for (open, level) in self.open.iter_mut().zip(1..) {
             if level <= own {
-                let last = std::mem::replace(open, Open { place: place.clone(), sum: Fingerprint::EMPTY, in_use: true });
+                let last =
+                    std::mem::replace(open, Open { place: place.clone(), sum: Fingerprint::EMPTY, in_use: true });
                 ended.push(Segment { level, place: last.place, sum: last.sum });
             }
             open.sum += one;

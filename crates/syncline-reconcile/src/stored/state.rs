@@ -68,8 +68,14 @@ impl Shape {
         self.len.saturating_sub(from).min(PAGE)
     }
 
+    /// Eight bytes that depend on the key of the set.
     fn check(&self) -> [u8; 8] {
-        let hash = blake3::keyed_hash(self.key.as_bytes(), CHECK_DOMAIN);
+        self.seal(CHECK_DOMAIN)
+    }
+
+    /// Eight bytes by which a flipped bit is found, also in what no other row says.
+    fn seal(&self, bytes: &[u8]) -> [u8; 8] {
+        let hash = blake3::keyed_hash(self.key.as_bytes(), bytes);
         hash.as_bytes().first_chunk().copied().unwrap_or_default()
     }
 
@@ -79,7 +85,11 @@ impl Shape {
             return Ok(vec![Symbol::EMPTY; len]);
         };
         let symbols = Symbol::all_from_bytes(&row)?;
-        if symbols.len() == len { Ok(symbols) } else { Err(IndexError::Corrupt("a page of symbols has another length")) }
+        if symbols.len() == len {
+            Ok(symbols)
+        } else {
+            Err(IndexError::Corrupt("a page of symbols has another length"))
+        }
     }
 }
 
@@ -124,12 +134,19 @@ impl State {
             out.put_slice(op.part.as_bytes());
             out.put_u8(u8::from(op.removed));
         }
+        let seal = shape.seal(&out);
+        out.put_slice(&seal);
         out.freeze()
     }
 
-    pub(super) fn decode(shape: &Shape, mut row: &[u8]) -> Result<Self, IndexError> {
+    pub(super) fn decode(shape: &Shape, row: &[u8]) -> Result<Self, IndexError> {
         let short = IndexError::Corrupt("the row of the state is cut short");
-        let mut take = |len: usize| row.split_off(..len).ok_or(IndexError::Corrupt("the row of the state is cut short"));
+        let Some((mut row, seal)) = row.split_last_chunk() else {
+            return Err(short);
+        };
+        let intact = shape.seal(row) == *seal;
+        let mut take =
+            |len: usize| row.split_off(..len).ok_or(IndexError::Corrupt("the row of the state is cut short"));
         if take(1)? != [VERSION] {
             return Err(IndexError::Corrupt("the layout has another version"));
         }
@@ -138,6 +155,9 @@ impl State {
         }
         if take(4)? != (shape.len as u32).to_be_bytes() {
             return Err(IndexError::Corrupt("the set was kept with another number of symbols"));
+        }
+        if !intact {
+            return Err(IndexError::Corrupt("the row of the state is damaged"));
         }
         let turn = u64::from_be_bytes(take(8)?.first_chunk().copied().unwrap_or_default());
         let total = decode_sum(take(SUM_LEN)?)?;

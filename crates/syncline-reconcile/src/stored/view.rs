@@ -89,11 +89,7 @@ impl SummaryIndex for StoredView {
         self.cursor().select(rank)?.map(|place| item_at(&place)).transpose()
     }
 
-    fn items(
-        &self,
-        span: &Span,
-        visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
+    fn items(&self, span: &Span, visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>) -> Result<(), IndexError> {
         let keys = &self.set.keys;
         let mut range = keys.table(ITEMS).starting_at(keys.item(&place_of_bound(&span.from)));
         if let Some(to) = &span.to {

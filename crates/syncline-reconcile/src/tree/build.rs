@@ -3,7 +3,7 @@
 use std::{mem, sync::Arc};
 
 use super::{
-    node::{CAPACITY, Inner, Kind, Node, separate, total},
+    node::{Inner, Kind, Node, separate, total},
     packed::{Entry, Packed},
 };
 
@@ -37,7 +37,7 @@ impl<'a, K: Kind> Builder<'a, K> {
 
     /// Adds an entry that is greater than the last.
     pub(super) fn push(&mut self, entry: Entry<'_>) {
-        if self.pending.len() == CAPACITY {
+        if self.pending.len() == K::CAPACITY {
             self.flush();
         }
         self.pending.push((entry.0.to_vec(), entry.1.to_vec()));
@@ -68,7 +68,7 @@ impl<'a, K: Kind> Builder<'a, K> {
 
 /// Puts nodes under as few parents as possible, evenly.
 fn raise<K: Kind>(level: Vec<Built<K>>) -> Vec<Built<K>> {
-    let width = level.len().div_ceil(level.len().div_ceil(CAPACITY));
+    let width = level.len().div_ceil(level.len().div_ceil(K::CAPACITY));
     let mut parents = Vec::new();
     let mut level = level.into_iter().peekable();
     while level.peek().is_some() {

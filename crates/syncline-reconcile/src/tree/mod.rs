@@ -47,6 +47,8 @@ impl Shape for Keyed {
 }
 
 impl Kind for Keyed {
+    const CAPACITY: usize = 32;
+
     type Sum = Fingerprint;
 
     fn sum(&self, (_, id): Entry<'_>) -> Fingerprint {
@@ -112,7 +114,7 @@ impl<K: Kind> Tree<K> {
 /// A [`SummaryIndex`] in memory: a B+tree of up to 32 entries per node. Each inner node has the count and the sum of each
 /// of its children beside the bounds between them, so that an answer reads one path.
 ///
-/// A million items with ids of 32 and keys of 8 to 40 bytes take some 65 MB. Entries are packed, and a leaf has room for
+/// A million items with keys of 8 to 40 bytes take some 65 MB. Entries are packed, and a leaf has room for
 /// what is in it and no more; a change writes its leaf anew. A clone costs a reference count and keeps what it saw: a later
 /// change copies the path to it.
 #[derive(Clone)]
@@ -246,11 +248,7 @@ impl SummaryIndex for TreeIndex {
         Ok(query::select(&self.tree.root, rank).map(|(key, id)| Item::new(key, id_of(id))))
     }
 
-    fn items(
-        &self,
-        span: &Span,
-        visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>,
-    ) -> Result<(), IndexError> {
+    fn items(&self, span: &Span, visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>) -> Result<(), IndexError> {
         let _ = query::scan(&self.tree.root, (&span.from.key, &span.from.id_prefix), &mut |(key, id)| {
             if span.to.as_ref().is_some_and(|to| to.is_at_or_before(key, id)) {
                 return ControlFlow::Break(());

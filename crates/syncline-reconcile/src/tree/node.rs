@@ -8,14 +8,11 @@ use std::{
 
 use super::packed::{Entry, Free, Packed, Shape};
 
-/// Most entries of a leaf and most children of an inner node.
-pub(super) const CAPACITY: usize = 32;
-/// A node below this is joined with a neighbour if both together leave some room.
-const SPARSE: usize = CAPACITY / 4;
-const JOINED: usize = CAPACITY * 3 / 4;
-
 /// What a tree is made of: how its entries are cut in two, and what is summed.
 pub(super) trait Kind: Shape + Sized + Debug {
+    /// Most entries of a leaf and most children of an inner node. Together they are below 64 KiB.
+    const CAPACITY: usize;
+
     type Sum: Copy + Default + PartialEq + Debug + AddAssign + SubAssign;
 
     /// What an entry contributes.
@@ -142,7 +139,7 @@ impl<K: Kind> Inner<K> {
         self.separators = self.separators.replace(at..at, &[(&split.separator.0, &split.separator.1)]);
         insert_tight(&mut self.sums, at + 1, split.sum);
         insert_tight(&mut self.children, at + 1, split.right);
-        if self.children.len() <= CAPACITY {
+        if self.children.len() <= K::CAPACITY {
             return None;
         }
         // As with entries: those who append leave full nodes behind them.
@@ -180,11 +177,12 @@ impl<K: Kind> Inner<K> {
             }
             return;
         }
-        if width >= SPARSE || self.children.len() == 1 {
+        if width >= K::CAPACITY / 4 || self.children.len() == 1 {
             return;
         }
+        // Sparse: joined with a neighbour if both together leave some room.
         let left = at.saturating_sub(1);
-        if self.children[left].width() + self.children[left + 1].width() <= JOINED {
+        if self.children[left].width() + self.children[left + 1].width() <= K::CAPACITY * 3 / 4 {
             let right = self.children.remove(left + 1);
             let sum = self.sums.remove(left + 1);
             self.sums[left] += sum;
@@ -208,7 +206,7 @@ pub(super) fn total<K: Kind>(sums: &[K::Sum]) -> K::Sum {
 }
 
 fn split_entries<K: Kind>(kind: &K, entries: &mut Packed<K>, inserted: usize) -> Option<Split<K>> {
-    if entries.len() <= CAPACITY {
+    if entries.len() <= K::CAPACITY {
         return None;
     }
     // Who appends in order fills the leaf to the brim instead of leaving it half empty for ever.

@@ -120,6 +120,12 @@ impl<S: Shape> Packed<S> {
         (self.replace(at..self.len(), &[]), self.replace(0..at, &[]))
     }
 
+    /// Bytes that it holds, with the counts of references.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        16 + self.bytes.len()
+    }
+
     fn start(&self, at: usize) -> usize {
         if at == 0 { 0 } else { self.number(at) }
     }

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{IdPart, Item, ItemId, TreeIndex};
 
-/// Bytes of an id that are kept. Parts that have them in common are told apart by looking at the items.
-const PREFIX: usize = 6;
+/// Bytes of an id that are kept, to save memory. Among `n` items there are `n / 2^32` others with the same on average; they
+/// are told apart by looking them up, one after the other.
+const PREFIX: usize = 4;
 
 /// Entries are the beginning of an id and a key.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,9 @@ impl Shape for ByPart {
 }
 
 impl Kind for ByPart {
+    /// Nothing is summed over a part of a leaf, so that it may be larger.
+    const CAPACITY: usize = 48;
+
     type Sum = u64;
 
     fn sum(&self, _: Entry<'_>) -> u64 {

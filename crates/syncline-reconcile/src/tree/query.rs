@@ -35,7 +35,13 @@ impl<K: Kind> Before<'_, K> {
             next = at;
             let here = if at < inner.separators.len() {
                 let separator = inner.separators.get(at);
-                rest.partition_point(|bound| (&bound.key[..], &bound.id_prefix[..]) < separator)
+                // Few of many lie in one child, so that the end is looked for from the near side.
+                let is_here = |bound: &Bound| (&bound.key[..], &bound.id_prefix[..]) < separator;
+                let mut reach = 1;
+                while rest.get(reach).is_some_and(is_here) {
+                    reach *= 2;
+                }
+                reach / 2 + rest[reach / 2..rest.len().min(reach)].partition_point(is_here)
             } else {
                 rest.len()
             };

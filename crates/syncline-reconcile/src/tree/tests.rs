@@ -1,9 +1,7 @@
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use super::{
-    node::{CAPACITY, Kind, Node, total},
+    node::{Kind, Node, total},
     packed::Entry,
     *,
 };
@@ -16,7 +14,7 @@ use crate::{
 fn check<K: Kind>(kind: &K, node: &Node<K>, from: Entry<'_>, to: Option<Entry<'_>>, sum: K::Sum, root: bool) -> usize {
     match node {
         Node::Leaf(entries) => {
-            assert!(entries.len() <= CAPACITY && (root || entries.len() > 0));
+            assert!(entries.len() <= K::CAPACITY && (root || entries.len() > 0));
             let entries: Vec<Entry<'_>> = entries.iter().collect();
             assert!(entries.is_sorted_by(|a, b| a < b));
             assert!(entries.iter().all(|entry| *entry >= from && to.is_none_or(|to| *entry < to)));
@@ -25,7 +23,7 @@ fn check<K: Kind>(kind: &K, node: &Node<K>, from: Entry<'_>, to: Option<Entry<'_
             0
         }
         Node::Inner(inner) => {
-            assert!(inner.children.len() <= CAPACITY && inner.children.len() >= if root { 2 } else { 1 });
+            assert!(inner.children.len() <= K::CAPACITY && inner.children.len() >= if root { 2 } else { 1 });
             assert_eq!((inner.separators.len() + 1, inner.sums.len()), (inner.children.len(), inner.children.len()));
             assert_eq!(total::<K>(&inner.sums), sum);
             let bound = |at: usize| (at < inner.separators.len()).then(|| inner.separators.get(at));
@@ -72,12 +70,12 @@ fn random_steps(rng: &mut Rng, steps: u64) -> Vec<(MemorySet, BTreeSet<Item>)> {
 
 #[test]
 fn answers_as_a_scan_would_also_from_snapshots() {
-    for_each_seed(30, |rng| {
-        for (set, model) in random_steps(rng, 1_500) {
+    for_each_seed(12, |rng| {
+        for (set, model) in random_steps(rng, 1_000) {
             check_tree(&set.index.tree);
             check_tree(&set.parts.tree);
             let items: Vec<Item> = model.into_iter().collect();
-            assert_agrees(&set, &items, rng, 40);
+            assert_agrees(&set, &items, rng, 15);
             for item in &items {
                 assert!(set.contains(&item.key, &item.id).unwrap());
                 assert_eq!(set.find(&item.id.part()).unwrap().as_ref(), Some(item));
@@ -89,7 +87,7 @@ fn answers_as_a_scan_would_also_from_snapshots() {
 
 #[test]
 fn what_a_set_keeps_does_not_depend_on_the_way_it_was_reached() {
-    for_each_seed(20, |rng| {
+    for_each_seed(10, |rng| {
         let Some((set, model)) = random_steps(rng, 1_000).pop() else { return };
         let built = MemorySet::from_items(&KEY, 100, model.into_iter().rev().collect()).unwrap();
         check_tree(&built.index.tree);
@@ -119,7 +117,7 @@ fn a_duplicate_and_a_long_key_are_refused_and_change_nothing() {
 
 #[test]
 fn a_tree_of_the_longest_keys_holds() {
-    let mut index = TreeIndex::new(&KEY);
+    let mut set = MemorySet::with_symbols(&KEY, 0);
     let mut items: Vec<Item> = (0..500u64)
         .map(|n| {
             let mut key = vec![5; Item::KEY_LEN_MAX];
@@ -127,10 +125,14 @@ fn a_tree_of_the_longest_keys_holds() {
             Item::new(key, id(n))
         })
         .collect();
-    items.iter().for_each(|item| index.insert(item).unwrap());
-    check_tree(&index.tree);
+    items.iter().for_each(|item| set.insert(item).unwrap());
+    check_tree(&set.index.tree);
+    check_tree(&set.parts.tree);
     items.sort();
-    assert_eq!(items_of(&index, &Span::ALL), items);
+    assert_eq!(items_of(&set, &Span::ALL), items);
+    items.iter().for_each(|item| assert_eq!(set.find(&item.id.part()).unwrap().as_ref(), Some(item)));
+    // Appended in order of their ids, so that leaves are full.
+    check_tree(&PartIndex::of(&items).tree);
 }
 
 #[test]
@@ -203,7 +205,7 @@ fn a_visitor_can_stop() {
             })
             .unwrap();
     });
-    assert_eq!((seen, looked_at), (5, 3));
+    assert_eq!((seen, looked_at), (5, 2));
 }
 
 #[test]
@@ -216,12 +218,14 @@ fn a_snapshot_shares_all_but_the_path() {
     let (Node::Inner(old), Node::Inner(new)) = (&snapshot.tree.root, &index.tree.root) else {
         panic!("two levels at least")
     };
-    let same = |pair: (&Node<Keyed>, &Node<Keyed>)| match pair {
-        (Node::Inner(a), Node::Inner(b)) => Arc::ptr_eq(a, b),
-        _ => false,
+    let address = |node: &Node<Keyed>| match node {
+        Node::Inner(inner) => Arc::as_ptr(inner),
+        Node::Leaf(_) => panic!("three levels at least"),
     };
-    let copied = old.children.iter().zip(&new.children).filter(|pair| !same(*pair)).count();
-    assert_eq!(copied, 1);
+    let old: Vec<_> = old.children.iter().map(address).collect();
+    // One, or two if it was split.
+    let copied = new.children.iter().filter(|node| !old.contains(&address(node))).count();
+    assert!((1..=2).contains(&copied), "{copied}");
     assert_eq!(snapshot.len().unwrap(), 20_000);
 }
 
@@ -243,4 +247,35 @@ fn ids_that_begin_alike_are_told_apart() {
         assert_eq!(set.find(&item.id.part()).unwrap(), None);
     }
     assert_eq!(set.parts.tree.total, 0);
+}
+
+/// Bytes of all allocations of a tree, each rounded up as a common allocator does, with its own header.
+fn held<K: Kind>(node: &Node<K>) -> usize {
+    let allocation = |bytes: usize| (bytes + 8).next_multiple_of(16);
+    match node {
+        Node::Leaf(entries) => allocation(entries.held()),
+        Node::Inner(inner) => {
+            let below: usize = inner.children.iter().map(held).sum();
+            let sums = inner.sums.capacity() * size_of::<K::Sum>();
+            let children = inner.children.capacity() * size_of::<Node<K>>();
+            let own = allocation(16 + size_of::<Inner<K>>());
+            below + own + allocation(inner.separators.held()) + allocation(sums) + allocation(children)
+        }
+    }
+}
+
+#[test]
+fn a_million_items_fit_in_100_megabytes() {
+    // A tenth of them, inserted in no order, and with an index by id; what is per item does not grow with their number.
+    const N: u64 = 100_000;
+    let mut set = MemorySet::with_symbols(&KEY, 0);
+    let mut keys = 0;
+    for n in 0..N {
+        let item = item(n);
+        keys += item.key.len();
+        set.insert(&item).unwrap();
+    }
+    assert!((23..=25).contains(&(keys / N as usize)), "keys of 8 to 40 bytes");
+    let per_item = (held(&set.index.tree.root) + held(&set.parts.tree.root)) as f64 / N as f64;
+    assert!(per_item < 100.0, "{per_item} bytes per item");
 }

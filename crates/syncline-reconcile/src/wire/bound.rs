@@ -90,12 +90,7 @@ pub(crate) fn read_child(
     }
 }
 
-fn read_bound(
-    reader: &mut Reader<'_>,
-    head: u8,
-    before: &Bound,
-    end: Option<&Bound>,
-) -> Result<Bound, ReconcileError> {
+fn read_bound(reader: &mut Reader<'_>, head: u8, before: &Bound, end: Option<&Bound>) -> Result<Bound, ReconcileError> {
     let key = if head & SAME_KEY != 0 {
         before.key.clone()
     } else {

@@ -19,6 +19,10 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Nothing may be left.
     pub(crate) fn end(&self) -> Result<(), ReconcileError> {
         if self.is_empty() { Ok(()) } else { Err(ReconcileError::Malformed("it does not end where it should")) }

@@ -22,8 +22,8 @@ fn logs(authors: u8, log_ids: u64) -> Logs<u64> {
     (1..=authors).map(|number| (key(number).public_key(), (0..log_ids).collect())).collect()
 }
 
-/// Appends the next operation of a log.
-fn append(store: &Store, author: u8, log_id: u64) {
+/// The next operation of a log.
+fn next(store: &Store, author: u8, log_id: u64) -> NewOperation<u64> {
     let key = key(author);
     let tip = block_on(store.tip(key.public_key(), log_id)).unwrap();
     let mut header = Header::<()>::new(key.public_key());
@@ -33,7 +33,11 @@ fn append(store: &Store, author: u8, log_id: u64) {
     }
     header.timestamp = log_id;
     let operation = Operation::sign(header, None, &key).unwrap();
-    let new = NewOperation::next(log_id, EncodedOperation::from_operation(&operation).unwrap());
+    NewOperation::next(log_id, EncodedOperation::from_operation(&operation).unwrap())
+}
+
+fn append(store: &Store, author: u8, log_id: u64) {
+    let new = next(store, author, log_id);
     assert_eq!(block_on(store.append(vec![new])).unwrap(), [Appended::New]);
 }
 
@@ -126,7 +130,8 @@ fn who_waits_is_woken() {
     let store = Store::new(MemoryStore::new());
     let changes = store.watch(&logs(1, 1));
     let waiting = async { changes.changed().await.len() };
-    let writing = async { append(&store, 1, 0) };
+    let operation = next(&store, 1, 0);
+    let writing = store.append(vec![operation]);
     assert_eq!(block_on(futures::future::join(waiting, writing)).0, 1);
 }
 
