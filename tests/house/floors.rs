@@ -20,8 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
 ];
 
 /// Pairs on one floor that may see each other, above first.
-const ALLOWED: &[(&str, &str)] =
-    &[("syncline-raft", "syncline-keyserver"), ("syncline-reconcile", "syncline-storage")];
+const ALLOWED: &[(&str, &str)] = &[("syncline-raft", "syncline-keyserver"), ("syncline-reconcile", "syncline-storage")];
 
 fn floor(name: &str) -> Option<u8> {
     FLOORS.iter().find(|(known, _)| *known == name).map(|(_, floor)| *floor)

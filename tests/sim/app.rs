@@ -70,8 +70,7 @@ impl App {
     }
 
     /// An operation came in.
-    fn arrived(&self, header: &[u8]) {
-        let hash = Hash::digest(header);
+    pub(crate) fn arrived(&self, hash: Hash) {
         let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
         let count = arrived.entry(hash).or_default();
         *count += 1;
@@ -119,7 +118,7 @@ impl<I: Sink<FromSync<Topic>, Error = SyncError> + Unpin> Sink<FromSync<Topic>> 
 
     fn start_send(mut self: Pin<&mut Self>, item: FromSync<Topic>) -> Result<(), SyncError> {
         if let FromSync::Data { header, .. } = &item {
-            self.app.arrived(header);
+            self.app.arrived(Hash::digest(header));
             let pace = self.app.pace.clone();
             if self.rng.chance(pace.slow_per_mille, 1000) {
                 let most = u64::try_from(pace.delay_max.as_millis()).unwrap_or(u64::MAX);

@@ -17,4 +17,6 @@ mod guide {
     struct Protocol;
     #[doc = include_str!("../../../docs/guide/topic_map.md")]
     struct TopicMap;
+    #[doc = include_str!("../../../docs/guide/simulate.md")]
+    struct Simulate;
 }

@@ -53,6 +53,10 @@ pub mod guide {
     pub mod database {
         #![doc = include_str!("../guide/database.md")]
     }
+    /// Simulation.
+    pub mod simulate {
+        #![doc = include_str!("../guide/simulate.md")]
+    }
     /// Transports.
     pub mod transport {
         #![doc = include_str!("../guide/transport.md")]

@@ -100,11 +100,14 @@ impl Lines {
 impl Line {
     fn draw(rng: &mut Rng) -> Self {
         let latency = if rng.chance(1, 8) { rng.below(1_500) } else { rng.below(150) };
+        let latency = Duration::from_millis(latency);
+        // A small buffer, but never one that leaves less than 8 kB/s.
+        let small = usize::try_from(latency.as_millis() * 8).unwrap_or_default() + 1 + rng.index(500);
         Self {
-            latency: Duration::from_millis(latency),
-            // 4 kB/s to 4 MB/s.
-            bandwidth: rng.chance(1, 2).then(|| 4_000 << rng.below(11)),
-            capacity: if rng.chance(1, 4) { 16 + rng.index(500) } else { Conditions::CAPACITY_DEFAULT },
+            latency,
+            // 8 kB/s to 8 MB/s.
+            bandwidth: rng.chance(1, 2).then(|| 8_000 << rng.below(11)),
+            capacity: if rng.chance(1, 4) { small } else { Conditions::CAPACITY_DEFAULT },
             is_chunked: rng.chance(1, 4),
             needs_flush: rng.chance(1, 2),
         }

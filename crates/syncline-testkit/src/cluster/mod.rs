@@ -17,8 +17,11 @@
 //! tells its seed, what was on, and the last events: [`Failure`]. Many runs are a [`Campaign`].
 //!
 //! ```
-//! use futures::future::LocalBoxFuture;
+//! use std::time::Duration;
+//!
+//! use futures::future::{Either, LocalBoxFuture, select};
 //! use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
+//! use syncline_core::clock::{Clock, Timer};
 //! use syncline_storage::{Batch, Durability, StorageError};
 //! use syncline_testkit::cluster::{self, Campaign, Check, Context, Node, Options, Scenario, Session};
 //! use syncline_testkit::seed::Rng;
@@ -48,14 +51,22 @@
 //!         async move { format!("{done:?}") }.boxed_local()
 //!     }
 //!     fn initiate(&mut self, session: Session) -> LocalBoxFuture<'static, Result<String, String>> {
-//!         let (keeper, mut end) = (self.clone(), session.end);
-//!         async move {
-//!             let mine = keeper.get().map_err(|err| err.to_string())?;
-//!             end.tx.write_all(&[mine]).await.map_err(|err| err.to_string())?;
+//!         let (keeper, mut end, clock) = (self.clone(), session.end, self.0.clock().clone());
+//!         let talk = async move {
+//!             let mine = keeper.get()?;
+//!             end.tx.write_all(&[mine]).await?;
+//!             end.tx.flush().await?;
 //!             let mut theirs = [0];
-//!             end.rx.read_exact(&mut theirs).await.map_err(|err| err.to_string())?;
-//!             keeper.raise(theirs[0]).map_err(|err| err.to_string())?;
-//!             Ok(format!("{mine} for {}", theirs[0]))
+//!             end.rx.read_exact(&mut theirs).await?;
+//!             keeper.raise(theirs[0])?;
+//!             Ok::<_, Box<dyn std::error::Error>>(format!("{mine} for {}", theirs[0]))
+//!         };
+//!         async move {
+//!             // Lines fall silent; a protocol without a deadline hangs, and the run says so.
+//!             match select(Box::pin(talk), clock.sleep_until(clock.now() + Duration::from_secs(30))).await {
+//!                 Either::Left((result, _)) => result.map_err(|err| err.to_string()),
+//!                 Either::Right(_) => Err("the peer is silent".to_owned()),
+//!             }
 //!         }
 //!         .boxed_local()
 //!     }

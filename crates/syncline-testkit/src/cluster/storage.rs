@@ -26,7 +26,12 @@ pub(super) struct Opened {
 
 pub(super) enum NodeDisk {
     /// What is durable, and the database over it. A life has a database of its own, so that nobody writes in the next.
-    Memory { disk: Arc<MemoryDb>, open: Option<Arc<FaultDb<Arc<MemoryDb>>>> },
+    Memory {
+        disk: Arc<MemoryDb>,
+        open: Option<Arc<FaultDb<Arc<MemoryDb>>>>,
+        /// Commits until the last script was set, which counts from zero again.
+        commits_before: u64,
+    },
     #[cfg(feature = "redb")]
     Redb(SimDisk),
 }
@@ -38,12 +43,12 @@ impl NodeDisk {
             return Self::Redb(SimDisk::new(seed));
         }
         let _ = (redb, seed);
-        Self::Memory { disk: Arc::new(MemoryDb::new()), open: None }
+        Self::Memory { disk: Arc::new(MemoryDb::new()), open: None, commits_before: 0 }
     }
 
     pub(super) fn open(&mut self) -> Result<Opened, StorageError> {
         match self {
-            Self::Memory { disk, open } => {
+            Self::Memory { disk, open, .. } => {
                 let db = Arc::new(FaultDb::new(Arc::clone(disk), FaultScript::new())?);
                 *open = Some(Arc::clone(&db));
                 Ok(Opened { database: db, durable: Arc::clone(disk) as _ })
@@ -84,7 +89,9 @@ impl NodeDisk {
     /// A number that changes with each commit.
     pub(super) fn changes(&self) -> u64 {
         match self {
-            Self::Memory { open, .. } => open.as_ref().map_or(0, |db| db.counts().commits),
+            Self::Memory { open, commits_before, .. } => {
+                open.as_ref().map_or(0, |db| db.counts().commits) + commits_before
+            }
             #[cfg(feature = "redb")]
             Self::Redb(disk) => disk.stats().operations,
         }
@@ -93,7 +100,8 @@ impl NodeDisk {
     /// Fails one of the next calls. Gives whether this kind of disk can.
     pub(super) fn fail(&mut self, fault: DiskFault, rng: &mut Rng) -> bool {
         match self {
-            Self::Memory { open: Some(db), .. } => {
+            Self::Memory { open: Some(db), commits_before, .. } => {
+                *commits_before += db.counts().commits;
                 db.set_script(script(fault, rng));
                 true
             }
@@ -113,7 +121,10 @@ impl NodeDisk {
     /// Takes back the faults that have not happened yet.
     pub(super) fn calm(&mut self) {
         match self {
-            Self::Memory { open: Some(db), .. } if !db.is_crashed() => db.set_script(FaultScript::new()),
+            Self::Memory { open: Some(db), commits_before, .. } if !db.is_crashed() => {
+                *commits_before += db.counts().commits;
+                db.set_script(FaultScript::new());
+            }
             Self::Memory { .. } => {}
             #[cfg(feature = "redb")]
             Self::Redb(disk) => disk.crash_after(u64::MAX),

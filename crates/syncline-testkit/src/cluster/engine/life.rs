@@ -76,8 +76,12 @@ impl<S: Scenario> Engine<'_, S> {
     pub(super) fn crash(&mut self, index: usize, how: &str) {
         self.log(&format!("{} {how}", NodeId(index)));
         self.machines[index].disk.crash(&mut self.rngs.life);
-        let tasks: Vec<(TaskId, Owner)> =
-            self.owners.iter().filter(|(_, owner)| owner.node() == index).map(|(task, owner)| (*task, *owner)).collect();
+        let tasks: Vec<(TaskId, Owner)> = self
+            .owners
+            .iter()
+            .filter(|(_, owner)| owner.node() == index)
+            .map(|(task, owner)| (*task, *owner))
+            .collect();
         for (task, owner) in tasks {
             self.drop_task(task);
             if let Owner::Side(_, session, side) = owner {

@@ -8,6 +8,9 @@ use super::super::{Node, NodeId, Rate, Reason, Scenario, Session, SessionId};
 use super::{Engine, Event, Owner};
 use crate::net::{Handle, Link, Tap, TaskId};
 
+/// How often each node opens a session in the liveness phase.
+const EACH: Duration = Duration::from_secs(10);
+
 /// A session that at least one side still runs.
 pub(super) struct Open {
     /// The initiator and the acceptor.
@@ -50,7 +53,7 @@ impl<S: Scenario> Engine<'_, S> {
         let rate = match (self.calm_since, self.options.session) {
             (Some(_), Rate::NEVER) | (None, _) => self.options.session,
             (Some(_), _) if self.convergence.is_some() => Rate::NEVER,
-            (Some(_), _) => Rate::every(Duration::from_secs(2)),
+            (Some(_), _) => Rate::every(EACH / u32::try_from(self.machines.len()).unwrap_or(u32::MAX)),
         };
         if let Some(after) = rate.draw(&mut self.rngs.meet) {
             self.at(after, Event::Session);
@@ -148,13 +151,8 @@ impl<S: Scenario> Engine<'_, S> {
         let [Side { ended: Some(one), .. }, Side { ended: Some(two), .. }] = &open.sides else { return };
         let [from, to] = open.nodes.map(NodeId);
         let sent = [open.taps[0].written(), open.taps[1].written()];
-        let text = format!(
-            "{id} {from} -> {to} ends, {} + {} bytes: {}; {}",
-            sent[0],
-            sent[1],
-            outcome(one),
-            outcome(two)
-        );
+        let text =
+            format!("{id} {from} -> {to} ends, {} + {} bytes: {}; {}", sent[0], sent[1], outcome(one), outcome(two));
         self.counts.completed += u64::from(one.is_ok() && two.is_ok());
         self.sessions.remove(&id);
         self.log(&text);
