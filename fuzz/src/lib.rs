@@ -1,5 +1,7 @@
 //! A session whose peer and whose clock do what the fuzzer says.
 
+pub mod v2;
+
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -23,11 +25,11 @@ use syncline_log::{Body, Draft, LogWriter};
 
 /// What happens next.
 #[derive(Arbitrary, Debug)]
-pub enum Event {
+pub enum Event<M = Message> {
     /// The peer sends bytes.
     Receive(Vec<u8>),
     /// The peer sends a well-formed message of this kind.
-    Message(Message),
+    Message(M),
     /// The peer takes up to so many bytes.
     Take(u16),
     /// Time passes.
@@ -38,6 +40,12 @@ pub enum Event {
     Close,
     /// The peer resets the stream.
     Reset,
+}
+
+/// Something that a peer says.
+pub trait Encode {
+    /// As it travels.
+    fn encode(self) -> Vec<u8>;
 }
 
 /// Messages that are hard to guess.
@@ -82,22 +90,24 @@ fn store() -> Arc<MemoryStore<u64>> {
     Arc::clone(store)
 }
 
-fn encode(message: Message) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(tag = "type", content = "value")]
-    enum Wire {
-        Have(Topic, Vec<(syncline_crypto::PublicKey, Vec<(u64, u64)>)>),
-        Data(Vec<u8>, Option<Vec<u8>>),
-        Done,
+impl Encode for Message {
+    fn encode(self) -> Vec<u8> {
+        #[derive(Serialize)]
+        #[serde(tag = "type", content = "value")]
+        enum Wire {
+            Have(Topic, Vec<(syncline_crypto::PublicKey, Vec<(u64, u64)>)>),
+            Data(Vec<u8>, Option<Vec<u8>>),
+            Done,
+        }
+        let wire = match self {
+            Self::Have(topic, heights) => Wire::Have(Topic(topic), vec![(key().public_key(), heights)]),
+            Self::Data(header, payload) => Wire::Data(header, payload),
+            Self::Done => Wire::Done,
+        };
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&wire, &mut bytes).expect("a vector takes all");
+        bytes
     }
-    let wire = match message {
-        Message::Have(topic, heights) => Wire::Have(Topic(topic), vec![(key().public_key(), heights)]),
-        Message::Data(header, payload) => Wire::Data(header, payload),
-        Message::Done => Wire::Done,
-    };
-    let mut bytes = Vec::new();
-    ciborium::into_writer(&wire, &mut bytes).expect("a vector takes all");
-    bytes
 }
 
 /// What the script and the session share.
@@ -197,13 +207,23 @@ pub fn play(initiator: bool, script: Vec<Event>) {
     let (tx, rx, app) = (Box::new(&mut tx as _), Box::new(&mut rx as _), Box::new(&mut app as _));
     let mut session = if initiator { protocol.initiate(Topic(1), tx, rx, app) } else { protocol.accept(tx, rx, app) };
 
+    play_to_the_end(&mut session, &hand, &clock, script);
+}
+
+/// Has the peer do what the script says, and then go. Panics if the session does not end, or blames anybody else.
+fn play_to_the_end<M: Encode>(
+    session: &mut BoxFuture<'_, Result<(), SyncError>>,
+    hand: &Hand,
+    clock: &ManualClock,
+    script: Vec<Event<M>>,
+) {
     let waker = noop_waker();
     let mut cx = Context::from_waker(&waker);
     // Whatever happens, a peer that is gone and a clock that moves on end the session.
     let finale = [Event::Deliver(255), Event::Close, Event::Sleep(u16::MAX), Event::Deliver(255)];
     for event in script.into_iter().chain(finale) {
-        apply(&hand, &clock, event);
-        if let Poll::Ready(result) = settle(&mut session, &mut cx) {
+        apply(hand, clock, event);
+        if let Poll::Ready(result) = settle(session, &mut cx) {
             if let Err(err) = result {
                 assert!(err.is_peer_fault(), "{err}");
             }
@@ -211,9 +231,9 @@ pub fn play(initiator: bool, script: Vec<Event>) {
         }
     }
     for _ in 0..1_000 {
-        apply(&hand, &clock, Event::Deliver(255));
-        apply(&hand, &clock, Event::Sleep(u16::MAX));
-        if settle(&mut session, &mut cx).is_ready() {
+        apply(hand, clock, Event::<M>::Deliver(255));
+        apply(hand, clock, Event::<M>::Sleep(u16::MAX));
+        if settle(session, &mut cx).is_ready() {
             return;
         }
     }
@@ -230,11 +250,11 @@ fn settle(session: &mut BoxFuture<'_, Result<(), SyncError>>, cx: &mut Context<'
     Poll::Pending
 }
 
-fn apply(hand: &Hand, clock: &ManualClock, event: Event) {
+fn apply<M: Encode>(hand: &Hand, clock: &ManualClock, event: Event<M>) {
     let mut stage = hand.stage();
     match event {
         Event::Receive(bytes) => stage.incoming.extend(bytes),
-        Event::Message(message) => stage.incoming.extend(encode(message)),
+        Event::Message(message) => stage.incoming.extend(message.encode()),
         Event::Take(bytes) => stage.write_room = usize::from(bytes),
         Event::Deliver(items) => stage.app_room += usize::from(items),
         Event::Close => stage.closed = true,

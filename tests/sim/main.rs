@@ -14,4 +14,5 @@ mod planted;
 mod protocol;
 mod runs;
 mod v1;
+mod v2;
 mod world;

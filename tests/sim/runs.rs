@@ -8,6 +8,7 @@ use syncline_testkit::cluster::{self, Campaign, Failure, Options, Report};
 use crate::node::LogScenario;
 use crate::protocol::Protocol;
 use crate::v1::V1;
+use crate::v2::V2;
 
 /// Runs one seed.
 pub(crate) fn run<P: Protocol>(seed: u64) -> Result<Report, Box<Failure>> {
@@ -24,11 +25,17 @@ fn stores_of_v1_agree_whatever_happens() {
     println!("v1: {totals}");
 }
 
+#[test]
+fn stores_of_v2_agree_whatever_happens() {
+    let totals = Campaign::from_env(0..200).run(run::<V2>);
+    println!("v2: {totals}");
+}
+
 /// Runs as long as `SOAK_SECONDS` says, half an hour otherwise.
 #[test]
 #[ignore = "takes half an hour"]
 fn soak() {
     let seconds = env::var("SOAK_SECONDS").map_or(1800, |text| text.parse().expect("SOAK_SECONDS is a number"));
     let campaign = Campaign::new(1_000_000..u64::MAX).with_budget(Duration::from_secs(seconds));
-    println!("v1: {}", campaign.run(run::<V1>));
+    println!("v2: {}", campaign.run(run::<V2>));
 }
