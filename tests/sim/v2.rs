@@ -97,6 +97,7 @@ fn judge(app: &App, verdict: Verdict<u64>) {
         (Outcome::Stored, Some((operation, seq_num)), Some(key)) => app.stored(key, seq_num, operation.hash),
         (Outcome::Known, ..) => {}
         (Outcome::Rejected(why), place, _) => {
+
             let is_authors = matches!(why, Rejection::Gap { .. } | Rejection::Backlink);
             app.refused(key, place.map_or(0, |(_, seq_num)| seq_num), &why.to_string(), is_authors);
         }

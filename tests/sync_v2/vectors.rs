@@ -112,7 +112,13 @@ fn node(world: &World, side: &Side) -> Node {
     node
 }
 
-fn protocol(node: &Node, side: &Side, seed: u8, is_secret: bool, clock: &syncline_core::clock::ManualClock) -> Protocol {
+fn protocol(
+    node: &Node,
+    side: &Side,
+    seed: u8,
+    is_secret: bool,
+    clock: &syncline_core::clock::ManualClock,
+) -> Protocol {
     let limits = side.body_len_max.map_or_else(Limits::default, |max| Limits::default().with_body_len_max(max));
     let protocol = node.protocol(seed).with_limits(limits).with_live(side.live).with_timer(Arc::new(clock.clone()));
     if is_secret { protocol.with_topic_keys(Arc::new(Keys)) } else { protocol }
@@ -171,7 +177,8 @@ fn held(world: &World, nth: usize, bodies: &[usize], word: char) -> Vec<Held> {
 fn silent(world: &World) -> Vec<Session> {
     let (one, two) = (held(world, 0, &[5, 30, 5], 'a'), held(world, 1, &[5, 5], 'b'));
     let both = [one.clone(), two.clone()].concat();
-    let session = |name: &str, secret, initiator, acceptor| Session { name: name.to_owned(), secret, initiator, acceptor };
+    let session =
+        |name: &str, secret, initiator, acceptor| Session { name: name.to_owned(), secret, initiator, acceptor };
     let bodiless: Vec<Held> = one.iter().cloned().map(|held| Held { body: None, ..held }).collect();
     let hash = |held: &Held| hex(decoded(held).hash().as_bytes());
     let fork = held(world, 0, &[5, 31], 'a');
@@ -182,12 +189,7 @@ fn silent(world: &World) -> Vec<Session> {
         session("each lacks a log", false, side(one.clone()), side(two.clone())),
         session("the acceptor is behind", false, side(both.clone()), side([&one[..1], &two[..]].concat())),
         session("an author has forked", false, side(one[..2].to_vec()), side(fork)),
-        session(
-            "a body stays behind",
-            false,
-            Side { body_len_max: Some(20), ..side(Vec::new()) },
-            side(one.clone()),
-        ),
+        session("a body stays behind", false, Side { body_len_max: Some(20), ..side(Vec::new()) }, side(one.clone())),
         session(
             "it is fetched",
             false,
@@ -202,12 +204,7 @@ fn silent(world: &World) -> Vec<Session> {
         ),
         session("secret, equal", true, side(both.clone()), side(both.clone())),
         session("secret, each lacks a log", true, side(one.clone()), side(two)),
-        session(
-            "secret, a body is fetched",
-            true,
-            Side { fetches: vec![hash(&one[1])], ..side(bodiless) },
-            side(one),
-        ),
+        session("secret, a body is fetched", true, Side { fetches: vec![hash(&one[1])], ..side(bodiless) }, side(one)),
     ]
 }
 

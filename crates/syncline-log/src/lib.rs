@@ -17,6 +17,6 @@ pub use store::{
     AnyLogStore, Appended, DatabaseStore, Fork, Heights, Link, LiveStore, LogId, LogStore, Logs, MemoryStore,
     NewOperation, SeqRange, StoreError,
 };
-pub use sync::{LogSync, LogSyncV2};
+pub use sync::{LogSync, LogSyncV2, StoredLogSync};
 pub use validate::Invalid;
 pub use writer::{Draft, LogWriter, OPERATION_LEN_MAX, PublishError};

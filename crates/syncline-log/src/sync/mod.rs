@@ -2,6 +2,7 @@
 
 mod access;
 mod limits;
+mod stored;
 mod v1;
 pub mod v2;
 
@@ -20,6 +21,7 @@ use crate::store::{LogId, LogStore, Logs};
 
 pub use access::{Access, AllowAll};
 pub use limits::Limits;
+pub use stored::StoredLogSync;
 use v1::{LogMachine, Request, Response, Role, Scope};
 pub use v2::LogSyncV2;
 

@@ -110,8 +110,13 @@ where
                 _ => applied.peer_has.push((log, seq_num)),
             },
             Outcome::Forked(_) => applied.forked.push((log, seq_num)),
-            Outcome::Rejected(_) if applied.stopped.last() != Some(&log) => applied.stopped.push(log),
-            Outcome::Rejected(_) => {}
+            Outcome::Rejected(why) => {
+                // One of two branches is the author's doing, and will be so in the next session.
+                applied.is_worth_another |= !matches!(why, Rejection::Backlink);
+                if applied.stopped.last() != Some(&log) {
+                    applied.stopped.push(log);
+                }
+            }
         }
         if let Some(observer) = &self.observer {
             observer.tell(Event::Verdict(verdict));

@@ -93,7 +93,8 @@ pub enum OnBadOperation {
 /// # Live mode
 ///
 /// If both sides want it ([`with_live`](Self::with_live)), the session stays open once both have caught up. It ends when a
-/// [`FinishHandle`] says so, at either side; when it is cancelled or cut; or when the peer falls silent.
+/// [`FinishHandle`] says so, at either side; in order, when one side had to stop a log that another session may do better
+/// with; when it is cancelled or cut; or when the peer falls silent. So keep making new ones, as a node's `keep_in_sync` does.
 ///
 /// # Secret topics
 ///

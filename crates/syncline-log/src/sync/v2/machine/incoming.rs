@@ -246,6 +246,8 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         for log in applied.stopped {
             self.stop_receiving(log);
         }
+        // A live session would keep the log back for ever.
+        self.finishing |= self.live && applied.is_worth_another;
         self.faults(applied.faults)
     }
 

@@ -98,8 +98,10 @@ pub(in crate::sync::v2) struct Applied<T: TopicQuery, L> {
     pub(in crate::sync::v2) new: Vec<FromSync<T>>,
     /// What the peer has for certain.
     pub(in crate::sync::v2) peer_has: Vec<(LogName<L>, SeqNum)>,
-    /// Logs that cannot go on.
+    /// Logs that cannot go on in this session.
     pub(in crate::sync::v2) stopped: Vec<LogName<L>>,
+    /// Whether another session may do better with one of them: nothing is known to be wrong with the log itself.
+    pub(in crate::sync::v2) is_worth_another: bool,
     /// Places where the author has signed two operations.
     pub(in crate::sync::v2) forked: Vec<(LogName<L>, SeqNum)>,
     /// Rejected operations that an honest peer would not have sent.
@@ -108,7 +110,7 @@ pub(in crate::sync::v2) struct Applied<T: TopicQuery, L> {
 
 impl<T: TopicQuery, L> Default for Applied<T, L> {
     fn default() -> Self {
-        Self { new: Vec::new(), peer_has: Vec::new(), stopped: Vec::new(), forked: Vec::new(), faults: 0 }
+        Self { new: Vec::new(), peer_has: Vec::new(), stopped: Vec::new(), is_worth_another: false, forked: Vec::new(), faults: 0 }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Outgoing<L> {
     pub(super) is_ready: bool,
     pub(super) peer_body_len_max: u64,
     queue: VecDeque<Run<L>>,
+    /// The logs of which there are operations to send in `queue`: each once, however often it changes.
+    queued: BTreeSet<LogName<L>>,
     reading: Option<Run<L>>,
     /// Where the peer thinks that we are.
     context: Option<(LogName<L>, SeqNum)>,
@@ -77,6 +79,7 @@ impl<L: LogId> Outgoing<L> {
             is_ready: false,
             peer_body_len_max: u64::MAX,
             queue: VecDeque::new(),
+            queued: BTreeSet::new(),
             reading: None,
             context: None,
             peer_heights: BTreeMap::new(),
@@ -93,10 +96,23 @@ impl<L: LogId> Outgoing<L> {
     }
 
     pub(super) fn add(&mut self, run: Run<L>) {
-        if run.is_evidence() && !self.shown.insert(run.log.clone()) {
-            return;
+        let is_first = if run.is_evidence() { &mut self.shown } else { &mut self.queued }.insert(run.log.clone());
+        if is_first {
+            self.queue.push_back(run);
         }
-        self.queue.push_back(run);
+    }
+
+    /// The next run to read, from behind what the peer has by now.
+    fn next_run(&mut self) -> Option<Run<L>> {
+        let mut run = self.queue.pop_front()?;
+        if !run.is_evidence() {
+            self.queued.remove(&run.log);
+            let height = self.peer_heights.get(&run.log).copied().flatten();
+            if let (None, Some(next)) = (run.known, height.and_then(SeqNum::checked_next)) {
+                run.from = run.from.max(next);
+            }
+        }
+        Some(run)
     }
 
     pub(super) fn set_peer_height(&mut self, log: LogName<L>, height: Option<SeqNum>) {
@@ -151,7 +167,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             self.outputs.push_back(Output::Request(Request::Payload(hash)));
             return;
         }
-        let Some(run) = self.outgoing.queue.pop_front() else { return };
+        let Some(run) = self.outgoing.next_run() else { return };
         let (author, log_id) = run.log.clone();
         let range = SeqRange::new(run.from, run.to);
         let bytes_max = self.config.limits.page_bytes();
@@ -184,6 +200,9 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         }
         if let Some(next) = page.next.filter(|next| *next <= run.to) {
             run.from = next;
+            // What changed meanwhile is behind, and comes along.
+            self.outgoing.queue.retain(|queued| queued.log != run.log || queued.is_evidence());
+            self.outgoing.queued.insert(run.log.clone());
             self.outgoing.queue.push_front(run);
         }
         Ok(())
@@ -217,6 +236,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         if self.is_in_scope(&author, &log_id) {
             let log = (author, log_id);
             self.outgoing.queue.retain(|run| run.log != log);
+            self.outgoing.queued.remove(&log);
             self.outgoing.stopped.insert(log);
         }
     }
@@ -238,7 +258,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             Some(height) if height < tip.seq_num => height.checked_next().unwrap_or(SeqNum::MAX),
             Some(_) => return,
         };
-        self.outgoing.queue.push_back(Run::starting_at(log, from));
+        self.outgoing.add(Run::starting_at(log, from));
     }
 
     /// Says that there is no more for now, or at all.
