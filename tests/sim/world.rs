@@ -335,14 +335,19 @@ impl World {
         if !self.forked.contains(key) {
             return Err(format!("{one} has {held_by_one:?} of {}, {other} {held_by_other:?}", name(key, 0)));
         }
-        if !forks_are_noticed {
+        // What a prune flag has taken away proves nothing any more.
+        let is_pruned = |state: &NodeState| state.logs.get(key).is_some_and(|log| log.first > 0);
+        if !forks_are_noticed || self.nodes.values().any(is_pruned) {
             return Ok(());
         }
         for (id, state) in &self.nodes {
             let Some(durable) = &state.durable else { continue };
             let forks = now(durable.forks(key.0, key.1)).map_err(|err| err.to_string())?;
             if forks.is_empty() {
-                return Err(format!("{id} does not know that {} is forked", name(key, 0)));
+                let held: Vec<String> =
+                    self.nodes.iter().map(|(id, state)| format!("{id} {:?}", held(state).unwrap_or_default())).collect();
+                let log = name(key, 0);
+                return Err(format!("{id} does not know that {log} is forked, of which {}", held.join(", ")));
             }
         }
         Ok(())

@@ -146,6 +146,34 @@ fn a_quiet_session_is_kept_alive_and_a_dead_peer_is_noticed() {
 }
 
 #[test]
+fn a_stream_that_stalls_at_any_point_is_given_up_on_both_sides() {
+    let world = World::pair(3, 20);
+    for stays in [true, false] {
+        for at in (0..900).step_by(5) {
+            for forward in [true, false] {
+                let (one, two) = (world.node_with(0), world.node_with(1));
+                let clock = clock();
+                let stall = Conditions::new().with_cut(at, Cut::Stall);
+                let (there, back) = if forward { (stall, Conditions::new()) } else { (Conditions::new(), stall) };
+                let Link { a, b, .. } = Link::new(&clock, there, back);
+                let mut sim = Sim::new(&clock);
+                let ours = Arc::new(live(&one, 1, &clock).with_live(stays));
+                let theirs = Arc::new(live(&two, 2, &clock).with_live(stays));
+                let initiator = sim.spawn("initiator", initiate(ours, a, App::new(&clock)));
+                let acceptor = sim.spawn("acceptor", accept(theirs, b, App::new(&clock)));
+                run_for(&mut sim, seconds(2_000));
+                // A live session that had enough bytes goes on for a while, on pings.
+                let results = (initiator.take(), acceptor.take());
+                for result in [&results.0, &results.1] {
+                    let ended = matches!(result, Some(Ok(()) | Err(SyncError::UnexpectedBehaviour(_))));
+                    assert!(ended || (stays && at > 600), "stalls at {at}: {result:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_peer_that_falls_behind_is_served_from_the_store() {
     let world = World::pair(1, 0);
     let (one, two) = (world.full(), world.full());

@@ -12,5 +12,6 @@ mod live;
 mod promises;
 mod reported;
 mod secret;
+mod stored;
 mod vectors;
 mod world;

@@ -9,7 +9,7 @@ use syncline_core::session::SessionFailure;
 use thiserror::Error;
 
 use crate::PeerId;
-use crate::negotiation::{NameError, NegotiationError};
+use crate::negotiation::{NameError, NegotiationError, RefuseReason};
 
 /// Why there is no connection.
 ///
@@ -148,9 +148,17 @@ pub enum SyncFailure {
     /// The protocol's name cannot be negotiated.
     #[error("the protocol's name cannot be negotiated")]
     ProtocolName(#[from] NameError),
+    /// No protocol was given to choose from.
+    #[error("no protocol was given")]
+    NoProtocol,
 }
 
 impl SyncFailure {
+    /// Whether the peer said that it has no protocol of the name that it was offered.
+    pub(crate) fn is_unknown_protocol(&self) -> bool {
+        matches!(self, Self::Negotiation(NegotiationError::Refused(RefuseReason::UnknownProtocol)))
+    }
+
     /// Whether the same sync may succeed later without anybody changing anything here.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -158,7 +166,7 @@ impl SyncFailure {
             Self::Connect(err) => err.is_retryable(),
             Self::Transport(_) | Self::Negotiation(_) => true,
             Self::Session(err) => err.cause.is_peer_fault(),
-            Self::Panicked | Self::Cancelled | Self::ShutDown | Self::ProtocolName(_) => false,
+            Self::Panicked | Self::Cancelled | Self::ShutDown | Self::ProtocolName(_) | Self::NoProtocol => false,
         }
     }
 }

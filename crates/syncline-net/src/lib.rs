@@ -22,7 +22,7 @@ pub use error::{BuildError, ConnectError, SyncFailure, TransportError};
 pub use negotiation::{NameError, NegotiationError, ProtocolName, RefuseReason};
 pub use node::{
     AcceptedSession, Access, AppReceiver, AppSink, DynProtocol, KeepInSync, Node, NodeBuilder, NodeLimits, PeerContext,
-    RoundsStatus, Schedule, SessionHandler, SessionId, ShutdownReport, SyncHandle, app_channel,
+    RoundsStatus, Schedule, SessionHandler, SessionId, ShutdownReport, SyncHandle, SyncOutcome, app_channel,
 };
 pub use peer::{Identity, PeerAddr, PeerAddrError, PeerId};
 pub use time::TokioTimer;

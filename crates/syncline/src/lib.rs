@@ -19,6 +19,12 @@ pub use syncline_crypto as crypto;
 #[doc(inline)]
 pub use syncline_storage as storage;
 
+/// What two sets have that the other lacks: set reconciliation, without I/O.
+#[cfg(feature = "reconcile")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reconcile")))]
+#[doc(inline)]
+pub use syncline_reconcile as reconcile;
+
 /// Signed append-only logs, their stores and their sync.
 #[cfg(feature = "log")]
 #[cfg_attr(docsrs, doc(cfg(feature = "log")))]
@@ -44,6 +50,10 @@ pub mod guide {
     /// Protocols.
     pub mod protocol {
         #![doc = include_str!("../guide/protocol.md")]
+    }
+    /// Syncing logs.
+    pub mod log_sync {
+        #![doc = include_str!("../guide/log-sync.md")]
     }
     /// Log stores.
     pub mod store {

@@ -14,6 +14,9 @@ use crate::transport::{Connector, Listener};
 /// A rule for who may run what.
 pub(crate) type AccessRule = Arc<dyn Fn(&PeerContext) -> Access + Send + Sync>;
 
+/// What is to be done when a shutdown begins.
+pub(crate) type ShutdownHook = Box<dyn FnOnce() + Send>;
+
 /// Builds a [`Node`].
 #[derive(Default)]
 pub struct NodeBuilder {
@@ -22,6 +25,7 @@ pub struct NodeBuilder {
     listeners: Vec<Arc<dyn Listener>>,
     access: Option<AccessRule>,
     services: Vec<(&'static str, Arc<dyn Service>)>,
+    shutdown_hooks: Vec<ShutdownHook>,
 }
 
 impl NodeBuilder {
@@ -93,6 +97,17 @@ impl NodeBuilder {
         self
     }
 
+    /// Calls `hook` when a [shutdown](Node::shutdown) begins, once nothing new is accepted or started any more.
+    ///
+    /// It is where to tell a protocol whose sessions stay open to end them in order, which they can do until the
+    /// [time for it](NodeLimits::with_shutdown_timeout) is over. It must be quick and not block. A panic is passed over. It is
+    /// not called if the last node is dropped without a shutdown.
+    #[must_use]
+    pub fn on_shutdown(mut self, hook: impl FnOnce() + Send + 'static) -> Self {
+        self.shutdown_hooks.push(Box::new(hook));
+        self
+    }
+
     /// Starts the node on the tokio runtime that the caller runs in.
     ///
     /// # Errors
@@ -108,7 +123,15 @@ impl NodeBuilder {
             }
         }
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let shared = Shared::new(runtime, self.limits, self.connector, self.listeners, registry, self.access);
+        let shared = Shared::new(
+            runtime,
+            self.limits,
+            self.connector,
+            self.listeners,
+            registry,
+            self.access,
+            self.shutdown_hooks,
+        );
         for listener in &shared.listeners {
             shared.spawn(serve::accept_connections(Arc::clone(&shared), Arc::clone(listener)));
         }
@@ -124,6 +147,6 @@ impl fmt::Debug for NodeBuilder {
             .field("listeners", &self.listeners)
             .field("access", &self.access.is_some())
             .field("services", &self.services.iter().map(|(name, _)| name).collect::<Vec<_>>())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -24,6 +24,10 @@ use crate::BuildError;
 /// A peer without a proven key ([`Identity::Anonymous`](crate::Identity::Anonymous)) has no limits of its own: only the
 /// totals hold. A connection beyond a limit is refused; a stream beyond its limit waits at the peer; a session beyond a
 /// limit is answered with [`Busy`](crate::RefuseReason::Busy).
+///
+/// The defaults are for sessions that end. Protocols that keep theirs open need
+/// [`with_live_sessions`](Self::with_live_sessions), else each is cut off after an hour, and enough sessions for all peers that
+/// stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeLimits {
     pub(crate) connections_max: usize,
@@ -128,6 +132,21 @@ impl NodeLimits {
     #[must_use]
     pub fn with_session(mut self, session: SessionLimits) -> Self {
         self.session = session;
+        self
+    }
+
+    /// Lets sessions stay open for as long as both peers want them to: takes the total deadline off each session, and its budgets
+    /// of bytes and items. For nodes that run protocols with a live phase.
+    ///
+    /// What remains are the deadlines for the handshake and for silence, and the [number of sessions](Self::with_sessions_max),
+    /// which a session that stays open counts towards all the time. The protocol must send something now and then:
+    /// the deadline for silence is 30 s unless it was set, and a keep-alive should come at most after two thirds of it. These
+    /// limits are for every session of the node; budgets of its own are each protocol's affair.
+    #[must_use]
+    pub fn with_live_sessions(mut self) -> Self {
+        let session = self.session.with_total(Duration::MAX);
+        let session = session.with_bytes_received_max(u64::MAX).with_bytes_sent_max(u64::MAX);
+        self.session = session.with_items_received_max(u64::MAX);
         self
     }
 

@@ -5,6 +5,7 @@ mod builder;
 mod closing;
 mod context;
 mod limits;
+mod offers;
 mod outgoing;
 mod pool;
 mod quota;
@@ -28,7 +29,7 @@ pub use app::{AppReceiver, AppSink, SessionHandler, app_channel};
 pub use builder::NodeBuilder;
 pub use context::{AcceptedSession, Access, PeerContext, SessionId};
 pub use limits::NodeLimits;
-pub use outgoing::SyncHandle;
+pub use outgoing::{SyncHandle, SyncOutcome};
 pub use registry::DynProtocol;
 pub use schedule::{KeepInSync, RoundsStatus, Schedule};
 
@@ -92,12 +93,42 @@ impl Node {
         T: TopicQuery + 'static,
         A: Sink<FromSync<T>, Error = SyncError> + Send + Unpin + 'static,
     {
-        Request { peer: peer.clone(), protocol, topic, app_tx }.start(&self.shared)
+        self.sync_any(peer, [protocol], topic, app_tx)
+    }
+
+    /// As [`sync`](Self::sync), by the first of several protocols that the peer knows.
+    ///
+    /// They are offered in this order, each after the peer has said that it does not know the one before: a round trip for
+    /// each, on the same connection where the transport carries several streams, and only in the first sync of a connection.
+    /// A peer that refuses for another reason (it is busy, or does not let this node in) is not asked for the next, and
+    /// neither is one whose session fails. `app_tx` is for the session that runs, whichever that is.
+    ///
+    /// [`SyncHandle::agreed`] and [`SyncHandle::outcome`] tell which protocol it was. Without any protocol the sync fails with
+    /// [`SyncFailure::NoProtocol`](crate::SyncFailure::NoProtocol).
+    ///
+    /// Whoever answers decides which of the protocols runs: do not offer one that says more than may be said to such a peer.
+    pub fn sync_any<T, A>(
+        &self,
+        peer: &PeerAddr,
+        protocols: impl IntoIterator<Item = Arc<DynProtocol<T>>>,
+        topic: T,
+        app_tx: A,
+    ) -> SyncHandle
+    where
+        T: TopicQuery + 'static,
+        A: Sink<FromSync<T>, Error = SyncError> + Send + Unpin + 'static,
+    {
+        let protocols = protocols.into_iter().collect();
+        Request { peer: peer.clone(), protocols, topic, app_tx }.start(&self.shared)
     }
 
     /// Syncs `topic` with `peer` now and then again and again as the schedule says, until it is stopped.
     ///
     /// `app` gives the sink of each round. If it panics, the round has failed.
+    ///
+    /// A protocol whose sessions stay open is fine: a round lasts as long as its session. When it ends in order, the next one
+    /// begins after the interval; when it fails, after the delay for failures. Such sessions need
+    /// [limits](NodeLimits::with_live_sessions) that let them stay.
     pub fn keep_in_sync<T, P>(
         &self,
         peer: &PeerAddr,
@@ -110,12 +141,32 @@ impl Node {
         T: TopicQuery + 'static,
         P: for<'a> SyncProtocol<'a, T> + 'static,
     {
-        Rounds { peer: peer.clone(), protocol, topic, schedule, app }.start(&self.shared)
+        self.keep_in_sync_any(peer, [protocol as Arc<DynProtocol<T>>], topic, schedule, app)
+    }
+
+    /// As [`keep_in_sync`](Self::keep_in_sync), each round by the first of several protocols that the peer knows then, as in
+    /// [`sync_any`](Self::sync_any).
+    pub fn keep_in_sync_any<T>(
+        &self,
+        peer: &PeerAddr,
+        protocols: impl IntoIterator<Item = Arc<DynProtocol<T>>>,
+        topic: T,
+        schedule: Schedule,
+        app: impl FnMut() -> AppSink<T> + Send + 'static,
+    ) -> KeepInSync
+    where
+        T: TopicQuery + 'static,
+    {
+        let protocols = protocols.into_iter().collect();
+        Rounds { peer: peer.clone(), protocols, topic, schedule, app }.start(&self.shared)
     }
 
     /// Ends in order: accepts nothing new and starts nothing new; lets running sessions finish within
     /// [the time for it](NodeLimits::with_shutdown_timeout) and cancels them then; closes connections and endpoints. When
     /// it returns, no task of the node is left.
+    ///
+    /// Sessions that stay open finish only if somebody tells their protocols to; see
+    /// [`NodeBuilder::on_shutdown`].
     ///
     /// May be called more than once, also at the same time.
     ///
@@ -125,6 +176,7 @@ impl Node {
     pub async fn shutdown(&self) -> ShutdownReport {
         let shared = &self.shared;
         shared.stop.cancel();
+        shared.run_shutdown_hooks();
         shared.tasks.close();
         if timeout(shared.limits.shutdown_timeout, shared.tasks.wait()).await.is_err() {
             shared.abort.cancel();

@@ -1,7 +1,7 @@
 //! Syncs that this node starts.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::{FutureExt, Sink};
 use syncline_core::session::{ProgressReceiver, Session, SessionReport};
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span};
 
+use super::offers::{Offer, Offers};
 use super::pool::{Lease, Pool};
 use super::serve::{ended_by_protocol, settle};
 use super::shared::Shared;
@@ -26,7 +27,18 @@ use crate::{PeerAddr, SyncFailure, TransportError};
 pub struct SyncHandle {
     progress: ProgressReceiver,
     cancel: CancellationToken,
+    agreed: Arc<OnceLock<&'static str>>,
     outcome: oneshot::Receiver<Result<SessionReport, SyncFailure>>,
+}
+
+/// How a sync ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SyncOutcome {
+    /// The name of the protocol that the peers agreed on; `None` if they did not.
+    pub protocol: Option<&'static str>,
+    /// What the session came to, or why there was none.
+    pub result: Result<SessionReport, SyncFailure>,
 }
 
 impl SyncHandle {
@@ -34,6 +46,12 @@ impl SyncHandle {
     #[must_use]
     pub fn progress(&self) -> ProgressReceiver {
         self.progress.clone()
+    }
+
+    /// The name of the protocol that the peers have agreed on; `None` as long as they have not.
+    #[must_use]
+    pub fn agreed(&self) -> Option<&'static str> {
+        self.agreed.get().copied()
     }
 
     /// Ends the sync early, wherever it stands. Harmless if it has ended.
@@ -59,14 +77,33 @@ impl SyncHandle {
         // The sender is dropped without a word only if the task did not end in order.
         self.outcome.await.unwrap_or(Err(SyncFailure::Panicked))
     }
+
+    /// As [`finished`](Self::finished), and tells which protocol ran: for syncs that had several to
+    /// [choose from](super::Node::sync_any).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`finished`](Self::finished).
+    pub async fn outcome(self) -> SyncOutcome {
+        let agreed = Arc::clone(&self.agreed);
+        let result = self.finished().await;
+        SyncOutcome { protocol: agreed.get().copied(), result }
+    }
 }
 
 /// What to sync with whom.
 pub(crate) struct Request<T, A> {
     pub(crate) peer: PeerAddr,
-    pub(crate) protocol: Arc<DynProtocol<T>>,
+    /// In order of preference.
+    pub(crate) protocols: Vec<Arc<DynProtocol<T>>>,
     pub(crate) topic: T,
     pub(crate) app_tx: A,
+}
+
+/// Where the task of a sync leaves what the handle tells.
+struct Report {
+    agreed: Arc<OnceLock<&'static str>>,
+    outcome: oneshot::Sender<Result<SessionReport, SyncFailure>>,
 }
 
 impl<T, A> Request<T, A>
@@ -80,33 +117,30 @@ where
         let progress = session.progress();
         let cancel = shared.abort.child_token();
         let (tx, outcome) = oneshot::channel();
-        let handle = SyncHandle { progress, cancel: cancel.clone(), outcome };
+        let agreed = Arc::default();
+        let report = Report { agreed: Arc::clone(&agreed), outcome: tx };
+        let handle = SyncHandle { progress, cancel: cancel.clone(), agreed, outcome };
         if shared.stop.is_cancelled() {
             // The receiver is in the handle.
-            let _ = tx.send(Err(SyncFailure::ShutDown));
+            let _ = report.outcome.send(Err(SyncFailure::ShutDown));
             return handle;
         }
-        let span = debug_span!("sync", peer = %self.peer, protocol = self.protocol.name());
-        shared.spawn(self.run(Arc::clone(shared), session, cancel, tx).instrument(span));
+        let span = debug_span!("sync", peer = %self.peer);
+        shared.spawn(self.run(Arc::clone(shared), session, cancel, report).instrument(span));
         handle
     }
 
-    async fn run(
-        self,
-        shared: Arc<Shared>,
-        session: Session,
-        cancel: CancellationToken,
-        outcome: oneshot::Sender<Result<SessionReport, SyncFailure>>,
-    ) {
-        let Self { peer, protocol, topic, mut app_tx } = self;
-        let agreeing = AssertUnwindSafe(agree(&shared, &peer, protocol.name())).catch_unwind();
+    async fn run(self, shared: Arc<Shared>, session: Session, cancel: CancellationToken, report: Report) {
+        let Report { agreed: agreed_name, outcome } = report;
+        let Self { peer, protocols, topic, mut app_tx } = self;
+        let agreeing = AssertUnwindSafe(agree(&shared, &peer, protocols)).catch_unwind();
         let agreed = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(cancelled(&shared)),
             agreed = agreeing => agreed.unwrap_or(Err(SyncFailure::Panicked)),
         };
         // The lease keeps the connection from being closed until the stream has ended.
-        let (_lease, mut stream) = match agreed {
+        let Agreed { lease: _lease, mut stream, protocol, name } = match agreed {
             Ok(agreed) => agreed,
             Err(failure) => {
                 debug!(error = &failure as &dyn std::error::Error, "no session");
@@ -114,6 +148,8 @@ where
                 return;
             }
         };
+        debug!(protocol = name, "agreed");
+        agreed_name.get_or_init(|| name);
         let handle = session.cancel_handle();
         let result = {
             let run = session.initiate(protocol, topic, &mut *stream.tx, &mut *stream.rx, &mut app_tx);
@@ -152,17 +188,38 @@ fn cancelled(shared: &Shared) -> SyncFailure {
     if shared.abort.is_cancelled() { SyncFailure::ShutDown } else { SyncFailure::Cancelled }
 }
 
-/// Connects and agrees on the protocol. A connection that was kept and turns out dead is replaced, once: nothing of the
-/// protocol was sent on it.
-async fn agree(shared: &Arc<Shared>, peer: &PeerAddr, name: &'static str) -> Result<(Lease, BiStream), SyncFailure> {
-    let name = ProtocolName::new(name)?;
+/// A stream on which a protocol may run.
+struct Agreed<T: TopicQuery> {
+    lease: Lease,
+    stream: BiStream,
+    protocol: Arc<DynProtocol<T>>,
+    name: &'static str,
+}
+
+/// Connects and agrees on a protocol: the first that the peer knows. A connection that was kept and turns out dead is
+/// replaced, once: nothing of the protocol was sent on it.
+async fn agree<T: TopicQuery + 'static>(
+    shared: &Arc<Shared>,
+    peer: &PeerAddr,
+    protocols: Vec<Arc<DynProtocol<T>>>,
+) -> Result<Agreed<T>, SyncFailure> {
+    let mut offers = Offers::new(protocols.into_iter().map(|protocol| (protocol.name(), protocol)))?;
     let mut dialled_again = false;
+    // Held until the next lease is there, so that the connection is kept.
+    let mut before = None;
     loop {
         let lease = Pool::lease(shared, peer).await?;
+        drop(before.take());
+        let Offer { name, protocol } = offers.current(&lease.unknown)?.clone();
         let failure = match open_and_offer(shared, &lease, &name).await {
-            Ok(stream) => return Ok((lease, stream)),
+            Ok(stream) => return Ok(Agreed { lease, stream, name: protocol.name(), protocol }),
             Err(failure) => failure,
         };
+        if failure.is_unknown_protocol() && offers.go_on(&lease.unknown) {
+            debug!(refused = %name, "the peer does not know the protocol, offering the next");
+            before = Some(lease);
+            continue;
+        }
         let is_dead = match &failure {
             SyncFailure::Transport(_) => true,
             SyncFailure::Negotiation(err) => err.is_dead_stream(),

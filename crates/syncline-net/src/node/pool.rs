@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::offers::UnknownNames;
 use super::shared::Shared;
 use super::usage::{InUse, Usage};
 use crate::transport::{Connection, Connector};
@@ -49,6 +50,7 @@ struct Slot {
     generation: u64,
     dialled: SharedFuture<BoxFuture<'static, Dialled>>,
     usage: Usage,
+    unknown: Arc<UnknownNames>,
 }
 
 /// A connection to open a stream on.
@@ -57,6 +59,8 @@ pub(crate) struct Lease {
     pub(crate) connection: Arc<dyn Connection>,
     /// Whether the connection was there before, so that it may have died unnoticed.
     pub(crate) was_kept: bool,
+    /// What its peer does not offer.
+    pub(crate) unknown: Arc<UnknownNames>,
     generation: Option<u64>,
     _in_use: Option<InUse>,
 }
@@ -72,11 +76,13 @@ impl Pool {
         let connector = shared.connector.as_ref().ok_or(ConnectError::NoConnector)?;
         if !connector.multiplexes() {
             let connection = connect(connector, peer, shared.limits.connect_timeout).await?;
-            return Ok(Lease { connection, was_kept: false, generation: None, _in_use: None });
+            let unknown = Arc::default();
+            return Ok(Lease { connection, was_kept: false, unknown, generation: None, _in_use: None });
         }
         let (slot, in_use, was_kept) = shared.pool.slot(shared, connector, peer);
         let connection = slot.dialled.await?;
-        Ok(Lease { connection, was_kept, generation: Some(slot.generation), _in_use: Some(in_use) })
+        let (unknown, generation) = (slot.unknown, Some(slot.generation));
+        Ok(Lease { connection, was_kept, unknown, generation, _in_use: Some(in_use) })
     }
 
     /// Gives up the connection of `lease`, which seems to be dead: the next lease dials. Others may still use it.
@@ -110,7 +116,7 @@ impl Pool {
         let kept = Kept { peer: peer.clone(), generation, usage: usage.clone() };
         shared.spawn(kept.dial(Arc::clone(shared), Arc::clone(connector), tx));
         let dialled = async move { rx.await.unwrap_or(Err(ConnectError::Closed)) };
-        let slot = Slot { generation, dialled: dialled.boxed().shared(), usage };
+        let slot = Slot { generation, dialled: dialled.boxed().shared(), usage, unknown: Arc::default() };
         state.slots.insert(key, slot.clone());
         (slot, in_use, false)
     }

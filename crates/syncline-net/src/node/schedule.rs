@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::TopicQuery;
-use syncline_core::session::SessionReport;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::outgoing::Request;
 use super::shared::Shared;
-use super::{AppSink, DynProtocol};
+use super::{AppSink, DynProtocol, SyncOutcome};
 use crate::{PeerAddr, SyncFailure};
 
 /// When to sync again.
@@ -20,6 +20,9 @@ use crate::{PeerAddr, SyncFailure};
 /// After a success the next round begins after the interval, more or less the jitter, so that many nodes do not ask at
 /// the same moment. After a failure it begins after `retry_min`, which doubles with each further failure up to
 /// `retry_max`, and of which a random part up to half is taken off. Times count from the end of a round.
+///
+/// A round whose session stays open is one round for as long as that lasts. If it fails after it has lasted `retry_max` or
+/// longer, it counts as the first failure: the peer was there meanwhile.
 ///
 /// | setting | default |
 /// |---|---|
@@ -86,7 +89,11 @@ impl Delays {
         saturating_mul(self.schedule.interval, factor)
     }
 
-    fn after_failure(&mut self) -> Duration {
+    /// The delay after a round that failed after `lasted`.
+    fn after_failure(&mut self, lasted: Duration) -> Duration {
+        if lasted >= self.schedule.retry_max {
+            self.failures = 0;
+        }
         let doubled = 2u32.checked_pow(self.failures).and_then(|factor| self.schedule.retry_min.checked_mul(factor));
         self.failures = self.failures.saturating_add(1);
         let delay = doubled.unwrap_or(Duration::MAX).min(self.schedule.retry_max);
@@ -119,6 +126,8 @@ pub struct RoundsStatus {
     pub failed: u64,
     /// Failures since the last success.
     pub failures_in_a_row: u32,
+    /// The name of the protocol that ran last; `None` if the peers have not agreed on one yet.
+    pub protocol: Option<&'static str>,
 }
 
 /// Rounds that go on until they are stopped or the node shuts down.
@@ -147,7 +156,8 @@ impl KeepInSync {
         Some(self.status.borrow_and_update().clone())
     }
 
-    /// Stops: no further round begins, and one that is under way is cancelled.
+    /// Stops: no further round begins, and one that is under way is cancelled. To end a session in order that stays open,
+    /// have its protocol end it first.
     pub fn stop(&self) {
         self.stop.cancel();
     }
@@ -156,7 +166,8 @@ impl KeepInSync {
 /// What to sync again and again.
 pub(crate) struct Rounds<T, A> {
     pub(crate) peer: PeerAddr,
-    pub(crate) protocol: Arc<DynProtocol<T>>,
+    /// In order of preference.
+    pub(crate) protocols: Vec<Arc<DynProtocol<T>>>,
     pub(crate) topic: T,
     pub(crate) schedule: Schedule,
     pub(crate) app: A,
@@ -177,23 +188,27 @@ where
     async fn run(mut self, shared: Arc<Shared>, stop: CancellationToken, status: watch::Sender<RoundsStatus>) {
         let mut delays = Delays::new(self.schedule);
         while !stop.is_cancelled() {
-            let outcome = self.round(&shared, &stop).await;
+            let began = Instant::now();
+            let SyncOutcome { protocol, result: outcome } = self.round(&shared, &stop).await;
             if matches!(outcome, Err(SyncFailure::ShutDown)) {
                 return;
             }
             let delay = match &outcome {
                 Ok(_) => delays.after_success(),
-                Err(_) => delays.after_failure(),
+                Err(_) => delays.after_failure(began.elapsed()),
             };
-            status.send_modify(|status| match &outcome {
-                Ok(_) => {
-                    status.succeeded += 1;
-                    status.failures_in_a_row = 0;
-                }
-                Err(failure) => {
-                    debug!(error = failure as &dyn std::error::Error, "round failed");
-                    status.failed += 1;
-                    status.failures_in_a_row = status.failures_in_a_row.saturating_add(1);
+            status.send_modify(|status| {
+                status.protocol = protocol.or(status.protocol);
+                match &outcome {
+                    Ok(_) => {
+                        status.succeeded += 1;
+                        status.failures_in_a_row = 0;
+                    }
+                    Err(failure) => {
+                        debug!(error = failure as &dyn std::error::Error, "round failed");
+                        status.failed += 1;
+                        status.failures_in_a_row = status.failures_in_a_row.saturating_add(1);
+                    }
                 }
             });
             tokio::select! {
@@ -203,17 +218,15 @@ where
         }
     }
 
-    async fn round(&mut self, shared: &Arc<Shared>, stop: &CancellationToken) -> Result<SessionReport, SyncFailure> {
-        let app_tx = catch_unwind(AssertUnwindSafe(|| (self.app)())).map_err(|_| SyncFailure::Panicked)?;
-        let request = Request {
-            peer: self.peer.clone(),
-            protocol: Arc::clone(&self.protocol),
-            topic: self.topic.clone(),
-            app_tx,
+    async fn round(&mut self, shared: &Arc<Shared>, stop: &CancellationToken) -> SyncOutcome {
+        let Ok(app_tx) = catch_unwind(AssertUnwindSafe(|| (self.app)())) else {
+            return SyncOutcome { protocol: None, result: Err(SyncFailure::Panicked) };
         };
+        let request =
+            Request { peer: self.peer.clone(), protocols: self.protocols.clone(), topic: self.topic.clone(), app_tx };
         let handle = request.start(shared);
         let cancel = handle.canceller();
-        let mut finished = std::pin::pin!(handle.finished());
+        let mut finished = std::pin::pin!(handle.outcome());
         tokio::select! {
             biased;
             outcome = &mut finished => outcome,
@@ -262,10 +275,10 @@ mod tests {
                 } else {
                     let full = millis(retry_min.saturating_mul(1 << failures.min(40)).min(retry_max.max(retry_min)));
                     failures += 1;
-                    let delay = delays.after_failure();
+                    let delay = delays.after_failure(Duration::ZERO);
                     prop_assert!(delay <= full + slack, "{delay:?} of {full:?}");
                     prop_assert!(delay + slack >= full / 2, "{delay:?} of {full:?}");
-                    prop_assert_eq!(delay, again.after_failure());
+                    prop_assert_eq!(delay, again.after_failure(Duration::ZERO));
                 }
             }
         }
@@ -279,10 +292,22 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_after_a_long_round_is_the_first() {
+        let seconds = Duration::from_secs;
+        let mut delays = Delays::new(Schedule::new(seconds(60), 1).with_retry(seconds(1), seconds(100)));
+        for _ in 0..20 {
+            delays.after_failure(seconds(99));
+        }
+        assert!(delays.after_failure(seconds(99)) >= seconds(50));
+        assert!(delays.after_failure(seconds(100)) <= seconds(1));
+        assert!(delays.after_failure(Duration::ZERO) <= seconds(2));
+    }
+
+    #[test]
     fn no_number_of_failures_overflows() {
         let mut delays = Delays::new(Schedule::new(Duration::MAX, 1).with_retry(Duration::MAX, Duration::MAX));
         for _ in 0..100 {
-            delays.after_failure();
+            delays.after_failure(Duration::ZERO);
         }
         delays.after_success();
     }

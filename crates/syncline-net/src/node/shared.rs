@@ -1,15 +1,17 @@
 //! What all tasks of a node share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_core::session::Session;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::debug;
 
-use super::builder::AccessRule;
+use super::builder::{AccessRule, ShutdownHook};
 use super::pool::Pool;
 use super::quota::Quota;
 use super::registry::Registry;
@@ -36,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) cut_off: AtomicUsize,
     timer: Arc<TokioTimer>,
     next_session: AtomicU64,
+    shutdown_hooks: Mutex<Vec<ShutdownHook>>,
 }
 
 impl Shared {
@@ -46,6 +49,7 @@ impl Shared {
         listeners: Vec<Arc<dyn Listener>>,
         registry: Registry,
         access: Option<AccessRule>,
+        shutdown_hooks: Vec<ShutdownHook>,
     ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
@@ -63,12 +67,23 @@ impl Shared {
             cut_off: AtomicUsize::new(0),
             timer: Arc::new(TokioTimer::new()),
             next_session: AtomicU64::new(1),
+            shutdown_hooks: Mutex::new(shutdown_hooks),
         })
     }
 
     /// Spawns a task that the shutdown waits for.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         drop(self.tasks.spawn_on(task, &self.runtime));
+    }
+
+    /// Tells those who wanted to know that a shutdown has begun. Only the first call does anything.
+    pub(crate) fn run_shutdown_hooks(&self) {
+        let hooks = std::mem::take(&mut *self.shutdown_hooks.lock().unwrap_or_else(PoisonError::into_inner));
+        for hook in hooks {
+            if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+                debug!("a shutdown hook panicked");
+            }
+        }
     }
 
     pub(crate) fn session(&self) -> Session {

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod fallback;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod logs;
 mod pool;
 #[cfg(feature = "quic")]
 mod quic;

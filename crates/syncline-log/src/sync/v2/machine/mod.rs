@@ -166,6 +166,8 @@ pub(in crate::sync::v2) struct LogMachine<T: TopicQuery, L: LogId> {
     started: Timestamp,
     moved_at: Timestamp,
     sent_at: Timestamp,
+    /// What was sent last was nothing but a ping.
+    is_pinging: bool,
 }
 
 impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
@@ -197,6 +199,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             started: now,
             moved_at: now,
             sent_at: now,
+            is_pinging: false,
         };
         match role {
             Role::Initiator(resolved) => machine.say_hello(resolved, Purpose::Sync),
@@ -220,6 +223,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             let bytes = self.encoded.split().freeze();
             self.unsent += bytes.len();
             self.sent_at = now;
+            self.is_pinging = false;
             self.outputs.push_back(Output::Send { bytes, items: std::mem::take(&mut self.items) });
         }
     }
@@ -379,6 +383,8 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         self.incoming.lingered(now);
         if self.ping_at().is_some_and(|at| now >= at) {
             self.send(&Message::Ping);
+            self.flush(now);
+            self.is_pinging = true;
         }
         Ok(())
     }
@@ -393,8 +399,10 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
         match input {
             Input::Received(bytes) => self.received(now, bytes)?,
             Input::Sent(count) => {
-                // What a stream takes at once may only have gone into a buffer of its own.
-                if !self.is_live || now > self.sent_at + BUFFERED {
+                // What a stream takes at once may only have gone into a buffer of its own. While there is much to send that
+                // comes to an end soon; with a ping now and then, or a push, it does not.
+                let is_much = !self.is_live && !self.is_pinging;
+                if is_much || now > self.sent_at + BUFFERED {
                     self.moved_at = now;
                 }
                 self.unsent = self.unsent.saturating_sub(count);
