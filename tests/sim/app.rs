@@ -69,6 +69,14 @@ impl App {
         }
     }
 
+    /// An operation came that is here already.
+    pub(crate) fn known(&self, key: Option<LogKey>, seq_num: u64) {
+        if self.is_clean && lock(&self.world).is_one_line {
+            let what = key.map_or("something".to_owned(), |key| name(&key, seq_num));
+            self.journal.breach(format!("{}: {what} came although it is here", self.session));
+        }
+    }
+
     /// An operation came in.
     pub(crate) fn arrived(&self, hash: Hash) {
         let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);

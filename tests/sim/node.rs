@@ -28,6 +28,12 @@ impl<P: Protocol> LogScenario<P> {
     pub(crate) fn draw(seed: u64, nodes: usize) -> Self {
         Self { world: Arc::new(Mutex::new(World::draw(seed, nodes))), protocol: PhantomData }
     }
+
+    /// There is never more than one way for an operation to a node.
+    pub(crate) fn on_one_line(self) -> Self {
+        lock(&self.world).is_one_line = true;
+        self
+    }
 }
 
 /// One life of a node.

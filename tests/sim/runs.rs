@@ -3,7 +3,7 @@
 use std::env;
 use std::time::Duration;
 
-use syncline_testkit::cluster::{self, Campaign, Failure, Options, Report};
+use syncline_testkit::cluster::{self, Campaign, Failure, Faults, Options, Report};
 
 use crate::node::LogScenario;
 use crate::protocol::Protocol;
@@ -17,6 +17,20 @@ pub(crate) fn run<P: Protocol>(seed: u64) -> Result<Report, Box<Failure>> {
         options = options.with_session_time_max(None);
     }
     cluster::run(&mut LogScenario::<P>::draw(seed, options.nodes()), seed, &options)
+}
+
+/// Runs one seed with two nodes that have one session at a time.
+pub(crate) fn run_on_one_line<P: Protocol>(seed: u64) -> Result<Report, Box<Failure>> {
+    let options = Options::draw(seed, 2..=2).with_sessions_per_pair_max(1);
+    let faults = Faults { duplicate_per_mille: 0, ..options.faults().clone() };
+    let options = options.with_faults(faults).with_session_time_max(None);
+    cluster::run(&mut LogScenario::<P>::draw(seed, 2).on_one_line(), seed, &options)
+}
+
+#[test]
+fn on_one_line_nothing_comes_twice_and_nothing_comes_back_by_v2() {
+    let totals = Campaign::from_env(0..100).run(run_on_one_line::<V2>);
+    println!("v2 on one line: {totals}");
 }
 
 #[test]

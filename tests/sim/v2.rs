@@ -95,7 +95,7 @@ fn judge(app: &App, verdict: Verdict<u64>) {
     let key = place.and_then(|(operation, _)| Some((operation.author, verdict.log_id?)));
     match (verdict.outcome, place, key) {
         (Outcome::Stored, Some((operation, seq_num)), Some(key)) => app.stored(key, seq_num, operation.hash),
-        (Outcome::Known, ..) => {}
+        (Outcome::Known, ..) => app.known(key, place.map_or(0, |(_, seq_num)| seq_num)),
         (Outcome::Rejected(why), place, _) => {
 
             let is_authors = matches!(why, Rejection::Gap { .. } | Rejection::Backlink);

@@ -49,6 +49,8 @@ pub(crate) struct World {
     /// The node that sends forged operations, and how many of 1000.
     pub(crate) forger: Option<(usize, u64)>,
     pub(crate) is_calm: bool,
+    /// Whether there is never more than one way for an operation to a node: then it comes once, and not back.
+    pub(crate) is_one_line: bool,
     /// Logs whose authors write on two nodes.
     may_fork: BTreeSet<LogKey>,
     /// The operation at each place of each log, as some node had it first.
@@ -129,6 +131,7 @@ impl World {
             prunes_per_mille,
             forger,
             is_calm: false,
+            is_one_line: false,
             may_fork,
             first_seen: BTreeMap::new(),
             forked: BTreeSet::new(),

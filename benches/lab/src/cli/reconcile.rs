@@ -73,7 +73,8 @@ impl Reconcile {
     fn algorithms(&self) -> Result<Vec<Box<dyn Algorithm>>, String> {
         let all = algorithms();
         let names: Vec<&str> = all.iter().map(|algorithm| algorithm.name()).collect();
-        if let Some(unknown) = self.algorithm.iter().find(|wanted| !names.iter().any(|name| name.starts_with(*wanted))) {
+        if let Some(unknown) = self.algorithm.iter().find(|wanted| !names.iter().any(|name| name.starts_with(*wanted)))
+        {
             return Err(format!("there is no {unknown}; there are: {}", names.join("; ")));
         }
         let is_wanted = |name: &str| self.algorithm.iter().any(|wanted| name.starts_with(wanted));

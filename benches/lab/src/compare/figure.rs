@@ -80,8 +80,8 @@ pub(crate) const SESSION_RSS: Definition = definition(
 
 pub(crate) const V2_FORWARD_CPU: Definition =
     definition("log.v2.forward.cpu", "s", Some(10.0), "the same by version 2, handed over as it comes");
-pub(crate) const V2_WIRE: Definition = definition("log.v2.wire", "B", None, "bytes on the wire in that session, both ways")
-    .at_most_of_limit(1.05);
+pub(crate) const V2_WIRE: Definition =
+    definition("log.v2.wire", "B", None, "bytes on the wire in that session, both ways").at_most_of_limit(1.05);
 pub(crate) const V2_INGEST_CPU: Definition =
     definition("log.v2.ingest.cpu", "s", Some(5.0), "the same by version 2, which verifies and stores by itself")
         .at_most_of_limit(1.4);

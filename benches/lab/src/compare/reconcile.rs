@@ -65,8 +65,26 @@ const PAIRS: [Pair; 6] = [
     pair!(10, "uniform", Uniform, Sketch, "10 differences anywhere", Some(1.0 / 0.12), None, Some(1.0 / 0.05)),
     pair!(1000, "uniform", Uniform, Sketch, "1 000 differences", Some(1.0 / 0.05), Some(6.0), Some(1.0 / 0.05)),
     pair!(10000, "uniform", Uniform, Sketch, "10 000 differences", Some(1.0 / 0.06), None, Some(1.0 / 0.1)),
-    pair!(1000, "ranges", Uniform, Ranges, "1 000 differences, ranges alone", Some(1.0 / 0.4), Some(8.0), Some(1.0 / 0.8)),
-    pair!(1000, "newest", Newest, Ranges, "the 1 000 newest items differ, ranges alone", Some(1.0 / 0.4), None, Some(1.0 / 0.1)),
+    pair!(
+        1000,
+        "ranges",
+        Uniform,
+        Ranges,
+        "1 000 differences, ranges alone",
+        Some(1.0 / 0.4),
+        Some(8.0),
+        Some(1.0 / 0.8)
+    ),
+    pair!(
+        1000,
+        "newest",
+        Newest,
+        Ranges,
+        "the 1 000 newest items differ, ranges alone",
+        Some(1.0 / 0.4),
+        None,
+        Some(1.0 / 0.1)
+    ),
 ];
 
 /// All figures of reconciliation, in the order in which they are printed.
@@ -112,9 +130,8 @@ pub(crate) fn reconcile(scale: Scale, progress: &dyn Progress) -> Reconciliation
         let (ours, theirs) = (run(&pair.ours), run(&Negentropy));
         let bound = Bounds::of(case);
         let information = (bound.information_bytes > 0.0).then_some(bound.information_bytes);
-        let figure = |definition, of: fn(&Measured) -> f64, limit| {
-            Figure::new(definition, &[of(&ours)], &[of(&theirs)], limit)
-        };
+        let figure =
+            |definition, of: fn(&Measured) -> f64, limit| Figure::new(definition, &[of(&ours)], &[of(&theirs)], limit);
         figures.push(figure(pair.bytes, |measured| measured.bytes() as f64, information));
         figures.push(figure(pair.messages, |measured| measured.messages as f64, None));
         figures.push(figure(pair.cpu, |measured| measured.cpu_s, None));

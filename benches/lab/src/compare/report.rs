@@ -101,6 +101,7 @@ fn quantity(value: f64, unit: &str) -> String {
         "s" if value < 0.001 => format!("{:.1} us", value * 1e6),
         "s" if value < 1.0 => format!("{:.2} ms", value * 1e3),
         "s" => format!("{value:.3} s"),
+        "B" if value < 1e3 => format!("{value:.0} B"),
         "B" if value < 1e6 => format!("{:.1} kB", value / 1e3),
         "B" => format!("{:.2} MB", value / 1e6),
         _ => format!("{value} {unit}").trim_end().to_owned(),

@@ -10,9 +10,9 @@
 //! `diff` tells what is to be fetched, and nothing if this side has more, so both sides run it; and it need not tell all at
 //! once, so there are rounds.
 
-use merkle_search_tree::digest::RootHash;
 use merkle_search_tree::MerkleSearchTree;
 use merkle_search_tree::diff::{DiffRange, PageRange, diff};
+use merkle_search_tree::digest::RootHash;
 
 use super::{Algorithm, Case, Entry, Exchange, Peers, Sets, Tells};
 

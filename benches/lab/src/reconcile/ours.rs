@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use syncline_reconcile::{
-    Item, ItemId, MemorySet, Nonce, RangeConfig, RangeReconciler, ReconcileError, Reconciler, SetKey, Sketch, SketchConfig,
-    SketchReconciler, Step,
+    Item, ItemId, MemorySet, Nonce, RangeConfig, RangeReconciler, ReconcileError, Reconciler, SetKey, Sketch,
+    SketchConfig, SketchReconciler, Step,
 };
 
 use super::{Algorithm, Case, Entry, Exchange, Peers, Sets, Spread, Tells};

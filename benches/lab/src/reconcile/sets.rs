@@ -84,8 +84,7 @@ impl Sets {
                 left -= 1;
             }
         }
-        let mut sets =
-            Self { case, here: vec![], there: vec![], only_here: vec![], only_there: vec![] };
+        let mut sets = Self { case, here: vec![], there: vec![], only_here: vec![], only_there: vec![] };
         let mut is_heres = false;
         for (time, differs) in differs.into_iter().enumerate() {
             let id: [u8; 32] = rng.bytes(32).try_into().expect("32 bytes");

@@ -8,7 +8,7 @@ fn every_algorithm_finds_exactly_the_differences_wherever_they_are() {
             let sets = Sets::new(Case { n, d, spread });
             for algorithm in algorithms() {
                 let measured = measure(&*algorithm, &sets, 1).expect("it finds them");
-                assert!(measured.up > 0 && measured.messages >= 2, "{measured:?}");
+                assert!(measured.up > 0 && measured.messages > 0, "{measured:?}");
                 let least = information(n, d);
                 assert!(measured.bytes() as f64 > least, "{measured:?} and {least} bytes are the least");
             }

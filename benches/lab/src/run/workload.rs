@@ -58,7 +58,7 @@ pub enum WorkloadError {
         name: String,
     },
     /// The file cannot be read.
-    #[error("cannot read {path}")]
+    #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
         path: String,

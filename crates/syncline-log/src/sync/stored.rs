@@ -1,23 +1,23 @@
 //! The first log sync with the second one's manners: [`StoredLogSync`].
 
-use std::collections::VecDeque;
+mod storing;
+
 use std::fmt;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{AsyncRead, AsyncWrite, Sink};
 use syncline_core::clock::Timer;
-use syncline_core::session::report_items_refused;
 use syncline_core::{FromSync, SyncError, SyncProtocol, TopicMap, TopicQuery};
 use syncline_crypto::{Ed25519, PublicKey, Verifier};
 use syncline_storage::{Blocking, Inline};
 
 use super::v2::TopicKeys;
 use super::{Access, Encoding, Limits, LogSync};
-use crate::ingest::{Classify, Ingest, IngestEvent, IngestLimits, Outcome, Verdict, Verification};
+use crate::ingest::{Classify, Ingest, IngestLimits, Verdict, Verification};
 use crate::store::{LiveStore, LogId, LogStore, Logs};
+
+use storing::Storing;
 
 type Observer<L> = Arc<dyn Fn(Verdict<L>) + Send + Sync>;
 
@@ -172,22 +172,19 @@ where
         &self,
         app_tx: &'s mut (dyn Sink<FromSync<T>, Error = SyncError> + Send + Unpin + 's),
     ) -> Storing<'s, T, L, S> {
-        let fates = Fates::default();
-        let (noted, observer) = (Arc::clone(&fates), self.observer.clone());
         let topic_map = Arc::clone(&self.log_sync.topic_map);
         let ingest = Ingest::new(topic_map, self.log_sync.store.clone(), Arc::clone(&self.classify))
             .with_limits(self.ingest_limits.clone())
             .with_verifier(Arc::clone(&self.verifier))
             .with_verification(self.verification)
-            .with_blocking(Arc::clone(&self.blocking))
-            .with_observer(move |event| {
-                let IngestEvent::Verdict(verdict) = event else { return };
-                noted.lock().unwrap_or_else(PoisonError::into_inner).push_back(Fate::of(&verdict.outcome));
-                if let Some(observer) = &observer {
-                    observer(verdict);
-                }
-            });
-        Storing { ingest, fates, taken: VecDeque::new(), new: VecDeque::new(), failure: None, app_tx }
+            .with_blocking(Arc::clone(&self.blocking));
+        let observer = self.observer.clone();
+        let observe = move |verdict| {
+            if let Some(observer) = &observer {
+                observer(verdict);
+            }
+        };
+        Storing::new(ingest, observe, app_tx)
     }
 }
 
@@ -263,122 +260,6 @@ impl<T: TopicQuery, L: LogId> TopicMap<T, Logs<L>> for ClearTopics<T, L> {
             return None;
         }
         self.topics.get(topic).await
-    }
-}
-
-/// What became of an operation, as far as it matters here.
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    New,
-    Known,
-    Refused,
-}
-
-impl Fate {
-    fn of(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Stored => Self::New,
-            Outcome::Known => Self::Known,
-            Outcome::Forked(_) | Outcome::Rejected(_) => Self::Refused,
-        }
-    }
-}
-
-/// What the ingest said of the operations that it was given first.
-type Fates = Arc<Mutex<VecDeque<Fate>>>;
-
-/// Puts an [`Ingest`] before an application's channel, and hands on what was stored.
-struct Storing<'s, T: TopicQuery, L: LogId, S> {
-    ingest: Ingest<T, L, LiveStore<L, S>>,
-    fates: Fates,
-    /// What the ingest has, in order.
-    taken: VecDeque<(Vec<u8>, Option<Vec<u8>>)>,
-    /// What the application has yet to take.
-    new: VecDeque<FromSync<T>>,
-    /// Why the ingest is of no further use. The application gets what was stored before.
-    failure: Option<SyncError>,
-    app_tx: &'s mut (dyn Sink<FromSync<T>, Error = SyncError> + Send + Unpin + 's),
-}
-
-impl<T, L, S> Storing<'_, T, L, S>
-where
-    T: TopicQuery + Unpin + 'static,
-    L: LogId + Unpin,
-    S: LogStore<L>,
-{
-    /// Gives the application all that is for it. Fails with what the ingest failed with once that is done.
-    fn poll_hand_on(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SyncError>> {
-        while !self.new.is_empty() {
-            ready!(Pin::new(&mut *self.app_tx).poll_ready(cx))?;
-            if let Some(item) = self.new.pop_front() {
-                Pin::new(&mut *self.app_tx).start_send(item)?;
-            }
-        }
-        match &self.failure {
-            Some(failure) => Poll::Ready(Err(failure.clone())),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Takes in what a poll of the ingest has led to, and hands on what can be handed on at once.
-    fn after_ingest(
-        &mut self,
-        polled: Poll<Result<(), SyncError>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), SyncError>> {
-        let fates = std::mem::take(&mut *self.fates.lock().unwrap_or_else(PoisonError::into_inner));
-        let (mut duplicates, mut rejected) = (0, 0);
-        for fate in fates {
-            let Some((header, payload)) = self.taken.pop_front() else { break };
-            match fate {
-                Fate::New => self.new.push_back(FromSync::Data { header, payload }),
-                Fate::Known => duplicates += 1,
-                Fate::Refused => rejected += 1,
-            }
-        }
-        report_items_refused(duplicates, rejected);
-        if let Poll::Ready(Err(failure)) = polled {
-            self.failure = Some(failure);
-            return self.poll_hand_on(cx);
-        }
-        let handed_on = self.poll_hand_on(cx)?;
-        if polled.is_pending() { Poll::Pending } else { handed_on.map(Ok) }
-    }
-}
-
-impl<T, L, S> Sink<FromSync<T>> for Storing<'_, T, L, S>
-where
-    T: TopicQuery + Unpin + 'static,
-    L: LogId + Unpin,
-    S: LogStore<L>,
-{
-    type Error = SyncError;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SyncError>> {
-        // First, so that no more than a batch waits for the application.
-        ready!(self.poll_hand_on(cx))?;
-        let polled = Pin::new(&mut self.ingest).poll_ready(cx);
-        self.after_ingest(polled, cx)
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, item: FromSync<T>) -> Result<(), SyncError> {
-        match &item {
-            FromSync::HandshakeSuccess(_) => self.new.push_back(item.clone()),
-            FromSync::Data { header, payload } => self.taken.push_back((header.clone(), payload.clone())),
-        }
-        Pin::new(&mut self.ingest).start_send(item)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SyncError>> {
-        ready!(self.poll_hand_on(cx))?;
-        let polled = Pin::new(&mut self.ingest).poll_flush(cx);
-        ready!(self.after_ingest(polled, cx))?;
-        Pin::new(&mut *self.app_tx).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SyncError>> {
-        ready!(self.as_mut().poll_flush(cx))?;
-        Pin::new(&mut *self.app_tx).poll_close(cx)
     }
 }
 

@@ -135,6 +135,10 @@ impl<L: LogId> Summaries<L> {
     }
 
     pub(super) fn note(&mut self, log: &(PublicKey, L)) {
+        #[cfg(syncline_planted)]
+        if syncline_core::planted::is(syncline_core::planted::Bug::SummaryNotUpdated) {
+            return;
+        }
         for entry in &self.entries {
             if entry.scope.get(&log.0).is_some_and(|logs| logs.contains(&log.1)) {
                 entry.lock().note(log.clone());

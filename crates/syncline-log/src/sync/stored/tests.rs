@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use futures::channel::mpsc;
 use futures::executor::block_on;

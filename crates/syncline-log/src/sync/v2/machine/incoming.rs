@@ -238,6 +238,10 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             self.deliver(item);
         }
         for (log, seq_num) in applied.peer_has {
+            #[cfg(syncline_planted)]
+            if syncline_core::planted::is(syncline_core::planted::Bug::Echo) {
+                continue;
+            }
             self.outgoing.peer_has(log, seq_num);
         }
         for (log, seq_num) in applied.forked {

@@ -411,6 +411,10 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
                 self.closed = true;
                 // What has come is kept.
                 self.incoming.flush();
+                #[cfg(syncline_planted)]
+                if syncline_core::planted::is(syncline_core::planted::Bug::CutIsEnd) {
+                    self.phase = Phase::Finished;
+                }
             }
             Input::Response(response) => self.response(now, response)?,
             Input::Timeout => self.timeout(now)?,

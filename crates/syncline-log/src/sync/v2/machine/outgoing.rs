@@ -193,6 +193,10 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
                 return Ok(());
             }
             operations = rest;
+            #[cfg(syncline_planted)]
+            if syncline_core::planted::is(syncline_core::planted::Bug::ResumeOneTooFar) {
+                operations = rest.get(1..).unwrap_or_default();
+            }
         }
         self.send_operations(&run.log, operations);
         if let Some(last) = operations.last().filter(|_| !run.is_evidence()) {
@@ -225,6 +229,10 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
                 None => Payload::None,
             };
             wire::encode_operation(&mut self.encoded, &operation.header, &body);
+            #[cfg(syncline_planted)]
+            if syncline_core::planted::is(syncline_core::planted::Bug::SendTwice) {
+                wire::encode_operation(&mut self.encoded, &operation.header, &body);
+            }
         }
         self.items += operations.len() as u64;
         self.outgoing.unmarked = true;
