@@ -53,7 +53,7 @@ noticed! {
     v1_resume_one_too_far: run::<V1>, ResumeOneTooFar;
     v2_acknowledge_before_the_commit: run::<V2>, AcknowledgeBeforeCommit;
     v2_skip_the_verification: run::<V2>, SkipVerification;
-    v2_send_twice: run::<V2>, SendTwice;
+    v2_send_twice: run_on_one_line::<V2>, SendTwice;
     v2_lose_a_back_pressured_item: run::<V2>, LoseBackPressured;
     v2_treat_a_cut_as_the_end: run::<V2>, CutIsEnd;
     v2_resume_one_too_far: run::<V2>, ResumeOneTooFar;

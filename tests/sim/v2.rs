@@ -97,7 +97,6 @@ fn judge(app: &App, verdict: Verdict<u64>) {
         (Outcome::Stored, Some((operation, seq_num)), Some(key)) => app.stored(key, seq_num, operation.hash),
         (Outcome::Known, ..) => app.known(key, place.map_or(0, |(_, seq_num)| seq_num)),
         (Outcome::Rejected(why), place, _) => {
-
             let is_authors = matches!(why, Rejection::Gap { .. } | Rejection::Backlink);
             app.refused(key, place.map_or(0, |(_, seq_num)| seq_num), &why.to_string(), is_authors);
         }
@@ -120,6 +119,7 @@ impl Replica for V2Replica {
     fn session(&self, role: Role, mut end: End, app: App) -> LocalBoxFuture<'static, Result<(), SyncError>> {
         let seen: Arc<Mutex<BTreeSet<Hash>>> = Arc::default();
         let (observer, stored) = (app.clone(), Arc::clone(&seen));
+        let (left, journal, id) = (Arc::clone(&seen), app.journal.clone(), app.session);
         let protocol = Arc::new(self.protocol.clone().with_observer(move |event| {
             if let Event::Verdict(verdict) = event {
                 if let (Outcome::Stored, Some(operation)) = (&verdict.outcome, verdict.operation) {
@@ -136,6 +136,9 @@ impl Replica for V2Replica {
                 Role::Acceptor => protocol.accept(tx, rx, Box::new(&mut sink as _)).await,
             };
             let closed = sink.close().await;
+            if result.is_ok() && !left.lock().expect("nobody panics with it").is_empty() {
+                journal.breach(format!("{id} is complete, and something that was stored was not handed over"));
+            }
             result.and(closed)
         }
         .boxed_local()

@@ -347,8 +347,11 @@ impl World {
             let Some(durable) = &state.durable else { continue };
             let forks = now(durable.forks(key.0, key.1)).map_err(|err| err.to_string())?;
             if forks.is_empty() {
-                let held: Vec<String> =
-                    self.nodes.iter().map(|(id, state)| format!("{id} {:?}", held(state).unwrap_or_default())).collect();
+                let held: Vec<String> = self
+                    .nodes
+                    .iter()
+                    .map(|(id, state)| format!("{id} {:?}", held(state).unwrap_or_default()))
+                    .collect();
                 let log = name(key, 0);
                 return Err(format!("{id} does not know that {log} is forked, of which {}", held.join(", ")));
             }

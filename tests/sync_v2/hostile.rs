@@ -242,13 +242,16 @@ fn assert_refused(outcome: &Result<(), SyncError>, what: &str) {
     }
 }
 
+/// What is refused, and the script that leads to it.
+type Case<'a> = (&'static str, &'a dyn Fn(&mut Peer));
+
 #[test]
 fn messages_out_of_their_order_are_refused() {
     let world = world();
     let node = world.full();
     let (key, _, operations) = &world.logs[0];
     let first = syncline_testkit::generate::encoded(&operations[0]);
-    let cases: [(&str, &dyn Fn(&mut Peer)); 15] = [
+    let cases: [Case<'_>; 16] = [
         ("unexpected \"done\"", &|peer| peer.done()),
         ("unexpected \"welcome\"", &|peer| {
             let mut writer = Writer::new(&mut peer.out);
@@ -279,8 +282,13 @@ fn messages_out_of_their_order_are_refused() {
             peer.hello(0);
             Writer::new(&mut peer.out).array(2).unsigned(4).bytes(&[1]);
         }),
+        ("unexpected \"ranges\"", &|peer| {
+            // Few heights are told, not compared.
+            peer.hello(32);
+            Writer::new(&mut peer.out).array(2).unsigned(4).bytes(&[1]);
+        }),
         ("not well formed", &|peer| {
-            peer.hello(4);
+            peer.hello(33);
             Writer::new(&mut peer.out).array(2).unsigned(4).bytes(&[1]);
         }),
         ("unexpected \"ack\"", &|peer| {
@@ -361,7 +369,7 @@ fn a_peer_that_floods_is_stopped_at_each_limit() {
             peer.log(&key.public_key(), log_id);
         }
     };
-    assert_refused(&play(&node, few, names), "more than 100 operations that were rejected");
+    assert_refused(&play(&node, few, names), "ended before both sides were done");
     let small = Limits::default().with_frame_len_max(100);
     let long = syncline_testkit::generate::encoded(&operations[1]);
     let outcome = play(&node, small, |peer| {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::Sink;
 use futures::executor::block_on;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use syncline_core::clock::{Clock as _, ManualClock, Timer as _, Timestamp};
 use syncline_core::{FromSync, SyncError, SyncProtocol, TopicMap, TopicQuery};
@@ -152,7 +153,7 @@ pub(crate) fn clock() -> ManualClock {
 pub(crate) struct App {
     clock: ManualClock,
     delay: Duration,
-    nap: Arc<Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>>,
+    nap: Arc<Mutex<Option<BoxFuture<'static, ()>>>>,
     pub(crate) items: Arc<Mutex<Vec<FromSync<Topic>>>>,
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::SeqNum;
 
 pub use changes::Changes;
-pub(crate) use summary::Summary;
+pub(crate) use summary::{Height, Summary};
 
 use changes::Watchers;
 use summary::{Entry, Summaries, index};

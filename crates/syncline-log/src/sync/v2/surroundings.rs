@@ -95,11 +95,12 @@ where
         let changed = changes.changed();
         pin_mut!(changed);
         let finished = self.sync.finished.clone();
-        let logs: BTreeSet<(PublicKey, L)> = match select(finished, changed).await {
-            Either::Left((true, _)) => return Ok((Vec::new(), true)),
+        let (logs, finish): (BTreeSet<(PublicKey, L)>, bool) = match select(finished, changed).await {
+            // What was appended before the end was asked for is still sent.
+            Either::Left((true, changed)) => (changed.now_or_never().unwrap_or_default(), true),
             // Nobody is left to end the session in order.
-            Either::Left((false, changed)) => changed.await,
-            Either::Right((logs, _)) => logs,
+            Either::Left((false, changed)) => (changed.await, false),
+            Either::Right((logs, _)) => (logs, false),
         };
         let mut asked = Logs::new();
         for (author, log_id) in logs {
@@ -109,7 +110,7 @@ where
         let tips = tips
             .into_iter()
             .flat_map(|(author, logs)| logs.into_iter().map(move |(log_id, tip)| ((author, log_id), tip)));
-        Ok((tips.collect(), false))
+        Ok((tips.collect(), finish))
     }
 }
 

@@ -9,6 +9,12 @@ use super::secrecy::{Mac, Nonce};
 use crate::SeqNum;
 use crate::store::{LogId, Tip};
 
+/// The most bytes of an encoded log id: what stores take.
+const LOG_ID_LEN_MAX: usize = 1_024;
+
+/// CBOR's null. Undefined, which a reader takes for it, is another value.
+const NULL: u8 = 0xf6;
+
 /// The version of the protocol.
 pub(super) const VERSION: u64 = 2;
 
@@ -272,7 +278,7 @@ fn decode_operation<L>(frame: &[u8], mut reader: Reader<'_>, parts: u64) -> Resu
             let body = byte_string(&mut reader)?;
             (Some(body), encoded_len(body.len()))
         }
-        _ if reader.null() => (None, 1),
+        _ if frame.last() == Some(&NULL) && reader.null() => (None, 1),
         _ if !reader.bool()? => {
             let header = Bytes::copy_from_slice(header);
             exactly(frame, 1 + encoded_len(header.len()) + 1)?;
@@ -373,7 +379,8 @@ fn decode_control<L: LogId>(
         kind::WANT => Message::Want(decode_hashes(reader)?),
         kind::BODY => {
             let operation = Hash::from_bytes(*reader.byte_array()?);
-            let body = if reader.null() { None } else { Some(Bytes::copy_from_slice(byte_string(reader)?)) };
+            let is_null = frame.last() == Some(&NULL) && reader.kind()? != Kind::Bytes && reader.null();
+            let body = if is_null { None } else { Some(Bytes::copy_from_slice(byte_string(reader)?)) };
             let body_len = body.as_ref().map_or(1, |body| encoded_len(body.len()));
             exactly(frame, 2 + encoded_len(Hash::LEN) + body_len)?;
             Message::Body { operation, body }
@@ -414,7 +421,11 @@ fn decode_optional(reader: &mut Reader<'_>) -> Result<Option<u64>, WireError> {
 
 fn decode_log<L: LogId>(reader: &mut Reader<'_>) -> Result<(PublicKey, L), WireError> {
     let author = PublicKey::from_bytes(reader.byte_array()?).map_err(|_| WireError::Key)?;
-    let log_id = ciborium::from_reader(reader.skip()?).map_err(WireError::LogId)?;
+    let log_id = reader.skip()?;
+    if log_id.len() > LOG_ID_LEN_MAX {
+        return Err(WireError::Value);
+    }
+    let log_id = ciborium::from_reader(log_id).map_err(WireError::LogId)?;
     Ok((author, log_id))
 }
 

@@ -10,13 +10,19 @@ use super::super::wire::Message;
 use super::outgoing::Run;
 use super::{LogMachine, LogName, out_of_turn, unexpected};
 use crate::SeqNum;
+use crate::store::live::Height;
 use crate::store::{LogId, Tip};
+
+/// Up to so many logs on either side are told outright.
+const LIST_MAX: u64 = 32;
 
 #[derive(Debug)]
 pub(super) struct HeightExchange<L> {
     pub(super) peer_count: Option<u64>,
     pub(super) are_equal: bool,
     reconciler: Option<RangeReconciler>,
+    /// Both sides tell all heights.
+    are_listed: bool,
     /// Our heights that the peer was told because it has others, or none.
     ours: BTreeMap<LogName<L>, Tip>,
     /// The peer's that it told us.
@@ -32,12 +38,18 @@ impl<L: LogId> HeightExchange<L> {
             peer_count: None,
             are_equal: false,
             reconciler: None,
+            are_listed: false,
             ours: BTreeMap::new(),
             theirs: BTreeMap::new(),
             heights_received: 0,
             end_sent: false,
             end_received: false,
         }
+    }
+
+    /// Whether heights are exchanged at all.
+    fn are_told(&self) -> bool {
+        self.reconciler.is_some() || self.are_listed
     }
 }
 
@@ -55,6 +67,9 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
                 resolved.summary.heights().map(|height| ((height.author, height.log_id.clone()), height.tip)).collect();
             return self.heights_complete();
         }
+        if ours <= LIST_MAX && self.heights.peer_count.is_some_and(|count| count <= LIST_MAX) {
+            return self.list_heights();
+        }
         let (initiator, acceptor) =
             if self.is_initiator { (&self.nonce, &self.peer_nonce) } else { (&self.peer_nonce, &self.nonce) };
         let (of_initiator, of_acceptor) = resolved.key.ranges(initiator, acceptor);
@@ -68,6 +83,20 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             return self.reconciled(step);
         }
         self.heights.reconciler = Some(reconciler);
+        Ok(())
+    }
+
+    /// Tells all heights at once, as the peer does, since there are few: that saves the round trips of comparing.
+    fn list_heights(&mut self) -> Result<(), SyncError> {
+        let resolved = self.resolved.as_ref().ok_or_else(out_of_turn)?;
+        let heights: Vec<_> = resolved.summary.heights().cloned().collect();
+        self.heights.are_listed = true;
+        self.heights.end_sent = true;
+        for Height { author, log_id, tip } in heights {
+            self.heights.ours.insert((author, log_id.clone()), tip);
+            self.send(&Message::Height { author, log_id, tip });
+        }
+        self.send(&Message::HeightsEnd);
         Ok(())
     }
 
@@ -102,7 +131,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     }
 
     pub(super) fn height(&mut self, author: PublicKey, log_id: L, tip: Tip) -> Result<(), SyncError> {
-        if self.heights.reconciler.is_none() || self.heights.end_received {
+        if !self.heights.are_told() || self.heights.end_received {
             return Err(unexpected("unexpected \"height\" message received"));
         }
         self.heights.heights_received += 1;
@@ -118,7 +147,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     }
 
     pub(super) fn heights_end(&mut self) -> Result<(), SyncError> {
-        if self.heights.reconciler.is_none() || std::mem::replace(&mut self.heights.end_received, true) {
+        if !self.heights.are_told() || std::mem::replace(&mut self.heights.end_received, true) {
             return Err(unexpected("unexpected \"heights end\" message received"));
         }
         self.heights_complete_if_both_are()
@@ -141,6 +170,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             let run = match their_tip {
                 None => Run::starting_at(log.clone(), SeqNum::ZERO),
                 Some(theirs) if theirs.seq_num < tip.seq_num => Run::behind(log.clone(), *theirs),
+                Some(theirs) if theirs == tip => continue,
                 // The author has signed two operations with one number. Each side shows the other its own.
                 Some(theirs) if theirs.seq_num == tip.seq_num => Run::evidence(log.clone(), tip.seq_num),
                 Some(_) => continue,

@@ -87,25 +87,32 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         self.send(&Message::Welcome(welcome));
         self.agree(hello.nonce, hello.live, hello.body_len_max, resolved);
         self.heights.peer_count = hello.count;
-        if is_equal && !self.live {
-            self.phase = Phase::Finished;
-        } else if is_secret {
-            self.heights.are_equal = is_equal;
+        self.heights.are_equal = is_equal;
+        if is_secret {
+            // Whoever says this hello again gets no further.
             self.phase = Phase::Proof;
-        } else {
-            self.heights.are_equal = is_equal;
-            self.open(true)?;
+            return Ok(());
         }
-        Ok(())
+        self.greet(true)
+    }
+
+    /// Tells the application, and ends the session or goes on.
+    fn greet(&mut self, opens: bool) -> Result<(), SyncError> {
+        let topic = self.resolved.as_ref().map(|resolved| resolved.topic.clone()).ok_or_else(out_of_turn)?;
+        self.deliver(FromSync::HandshakeSuccess(topic));
+        if self.heights.are_equal && !self.live && self.purpose == Purpose::Sync {
+            self.phase = Phase::Finished;
+            return Ok(());
+        }
+        self.phase = Phase::Open;
+        self.open(opens)
     }
 
     fn agree(&mut self, peer_nonce: [u8; 16], peer_live: bool, peer_body_len_max: u64, resolved: Resolved<T, L>) {
         self.peer_nonce = peer_nonce;
         self.live = self.config.live && peer_live && self.purpose == Purpose::Sync;
         self.outgoing.peer_body_len_max = peer_body_len_max;
-        let topic = resolved.topic.clone();
         self.resolved = Some(resolved);
-        self.deliver(FromSync::HandshakeSuccess(topic));
     }
 
     /// The initiator takes the answer.
@@ -121,15 +128,10 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         self.agree(welcome.nonce, welcome.live, welcome.body_len_max, resolved);
         self.heights.peer_count = welcome.count;
         self.heights.are_equal = welcome.is_equal;
-        if welcome.is_equal && !self.live && self.purpose == Purpose::Sync {
-            self.phase = Phase::Finished;
-            return Ok(());
-        }
         if is_secret {
             self.send(&Message::Proof(key.initiate(&self.nonce, &self.peer_nonce)));
         }
-        self.phase = Phase::Open;
-        self.open(is_secret)
+        self.greet(is_secret)
     }
 
     /// The acceptor of a secret topic sees that the initiator knows it.
@@ -138,8 +140,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         if !is_same(mac, &resolved.key.initiate(&self.peer_nonce, &self.nonce)) {
             return Err(unexpected("the peer does not know the topic that it named"));
         }
-        self.phase = Phase::Open;
-        self.open(false)
+        self.greet(false)
     }
 
     /// Goes on with heights; `opens` if this side has the first word.

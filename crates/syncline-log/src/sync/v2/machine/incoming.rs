@@ -17,6 +17,9 @@ use crate::store::LogId;
 /// Bodies are asked for in messages of so many.
 const WANT_MAX: usize = 1_024;
 
+/// So many logs outside of the topic are answered for.
+const FOREIGN_MAX: usize = 1_024;
+
 /// Something to verify and store.
 #[derive(Clone, Debug)]
 pub(in crate::sync::v2) enum Received<L> {
@@ -41,6 +44,8 @@ pub(super) struct Incoming<L> {
     bytes: u64,
     operations: u64,
     faults: u64,
+    /// Logs that the peer named and that are not in the topic.
+    foreign: usize,
     caught_up: bool,
     done: bool,
     ack_sent: bool,
@@ -60,6 +65,7 @@ impl<L: LogId> Incoming<L> {
             bytes: 0,
             operations: 0,
             faults: 0,
+            foreign: 0,
             caught_up: false,
             done: false,
             ack_sent: false,
@@ -144,9 +150,12 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         let mut is_wanted = !self.incoming.stopped.contains(&log);
         if !self.is_in_scope(&log.0, &log.1) {
             is_wanted = false;
-            // Not kept in `stopped`: what is outside of the topic could be anything.
-            self.send(&Message::Stop { author: log.0, log_id: log.1.clone() });
-            self.faults(1)?;
+            // Not kept in `stopped`: what is outside of the topic could be anything. A peer whose topic covers more is told so,
+            // up to a number: it need not read what it makes us say.
+            self.incoming.foreign += 1;
+            if self.incoming.foreign <= FOREIGN_MAX {
+                self.send(&Message::Stop { author: log.0, log_id: log.1.clone() });
+            }
         }
         self.incoming.context = Some((log, Some(from), is_wanted));
         Ok(())
@@ -245,7 +254,10 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             self.outgoing.peer_has(log, seq_num);
         }
         for (log, seq_num) in applied.forked {
-            self.outgoing.add(Run::evidence(log, seq_num));
+            // Behind our `Ack` the peer need not be there; and it has noticed the fork, or we would not have seen it so late.
+            if !self.incoming.ack_sent {
+                self.outgoing.add(Run::evidence(log, seq_num));
+            }
         }
         for log in applied.stopped {
             self.stop_receiving(log);

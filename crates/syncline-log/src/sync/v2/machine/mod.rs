@@ -110,7 +110,14 @@ pub(in crate::sync::v2) struct Applied<T: TopicQuery, L> {
 
 impl<T: TopicQuery, L> Default for Applied<T, L> {
     fn default() -> Self {
-        Self { new: Vec::new(), peer_has: Vec::new(), stopped: Vec::new(), is_worth_another: false, forked: Vec::new(), faults: 0 }
+        Self {
+            new: Vec::new(),
+            peer_has: Vec::new(),
+            stopped: Vec::new(),
+            is_worth_another: false,
+            forked: Vec::new(),
+            faults: 0,
+        }
     }
 }
 
