@@ -246,6 +246,7 @@ fn assert_refused(outcome: &Result<(), SyncError>, what: &str) {
 type Case<'a> = (&'static str, &'a dyn Fn(&mut Peer));
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn messages_out_of_their_order_are_refused() {
     let world = world();
     let node = world.full();

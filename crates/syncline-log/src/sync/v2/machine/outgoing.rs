@@ -198,6 +198,12 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
                 operations = rest.get(1..).unwrap_or_default();
             }
         }
+        if !run.is_evidence() {
+            // Since it was asked for, the peer may have sent some of it itself.
+            let height = self.outgoing.peer_heights.get(&run.log).copied().flatten();
+            let known = operations.iter().take_while(|operation| Some(operation.seq_num) <= height).count();
+            operations = operations.get(known..).unwrap_or_default();
+        }
         self.send_operations(&run.log, operations);
         if let Some(last) = operations.last().filter(|_| !run.is_evidence()) {
             self.outgoing.peer_has(run.log.clone(), last.seq_num);
