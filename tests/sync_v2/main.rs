@@ -5,13 +5,15 @@
 
 mod bodies;
 mod contract;
+mod edges;
 mod forks;
 mod hostile;
 mod interrupted;
 mod live;
 mod promises;
-mod reported;
+
 mod secret;
 mod stored;
+mod troubles;
 mod vectors;
 mod world;

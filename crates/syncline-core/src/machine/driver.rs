@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::future::BoxFuture;
@@ -17,6 +18,9 @@ use crate::{FromSync, SyncError};
 
 /// Rounds of work per poll before other tasks get their turn.
 const ROUNDS_MAX: usize = 64;
+
+/// Signs of life come no faster than this.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 
 /// The most bytes that are read from the peer at once.
 const CHUNK_LEN: usize = 64 << 10;
@@ -46,12 +50,16 @@ pub(super) struct Driver<'d, M: Machine, P> {
     goes_live: bool,
     time: MachineTime,
     sleep: Option<(Timestamp, BoxFuture<'static, ()>)>,
+    /// When the peer last took something, by the timer.
+    written_at: Timestamp,
+    beat: Option<(Timestamp, BoxFuture<'static, ()>)>,
 }
 
 /// Bytes for the peer.
 struct Unsent {
     bytes: Bytes,
     items: u64,
+    is_heartbeat: bool,
 }
 
 impl<M: Machine, P> fmt::Debug for Driver<'_, M, P> {
@@ -96,6 +104,8 @@ where
             goes_live: false,
             time: MachineTime::starting(now),
             sleep: None,
+            written_at: now,
+            beat: None,
         }
     }
 
@@ -107,7 +117,7 @@ where
                 Ok(Round::Again) => {}
                 Ok(Round::Done) => return Poll::Ready(Ok(())),
                 Ok(Round::Wait) => {
-                    if !self.look_at_time(cx) && !self.is_stuck() {
+                    if !self.look_at_time(cx) && !self.poll_heartbeat(cx) && !self.is_stuck() {
                         return Poll::Pending;
                     }
                 }
@@ -238,7 +248,7 @@ where
                 Output::Send { bytes, items } if bytes.is_empty() => meter::report_items_sent(items),
                 Output::Send { bytes, items } => {
                     self.unsent_len += bytes.len();
-                    self.unsent.push_back(Unsent { bytes, items });
+                    self.unsent.push_back(Unsent { bytes, items, is_heartbeat: false });
                 }
                 Output::Live => self.goes_live = true,
                 Output::Deliver(item) => self.deliveries.push_back(item),
@@ -299,7 +309,7 @@ where
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
-        while let Some(Unsent { bytes, items }) = self.unsent.front_mut() {
+        while let Some(Unsent { bytes, items, is_heartbeat }) = self.unsent.front_mut() {
             match Pin::new(&mut *self.tx).poll_write(cx, bytes) {
                 Poll::Ready(Ok(0)) => {
                     self.fail_stream(std::io::ErrorKind::WriteZero.into());
@@ -307,6 +317,7 @@ where
                 }
                 Poll::Ready(Ok(count)) => {
                     let count = count.min(bytes.len());
+                    let is_heartbeat = *is_heartbeat;
                     bytes.advance(count);
                     if bytes.is_empty() {
                         meter::report_items_sent(*items);
@@ -315,7 +326,10 @@ where
                     self.unsent_len -= count;
                     self.unflushed = true;
                     progress = true;
-                    self.handle(Input::Sent(count));
+                    self.written_at = self.timer_now();
+                    if !is_heartbeat {
+                        self.handle(Input::Sent(count));
+                    }
                     if self.failure.is_some() {
                         return true;
                     }
@@ -415,6 +429,34 @@ where
             }
         }
         self.handle(Input::Timeout);
+        true
+    }
+
+    /// Sends a sign of life if one is due, whatever this side waits for.
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> bool {
+        let beat = self.machine.heartbeat().filter(|_| self.unsent.is_empty() && self.failure.is_none());
+        let (Some(timer), Some((interval, bytes))) = (&self.how.timer, beat) else {
+            self.beat = None;
+            return false;
+        };
+        let at = self.written_at + interval.max(HEARTBEAT_MIN);
+        loop {
+            // Each write moves it on. A sleep that ends too early is kept, and a new one begun then.
+            let (armed, mut sleep) = match self.beat.take() {
+                Some((armed, sleep)) if armed <= at => (armed, sleep),
+                _ => (at, timer.sleep_until(at)),
+            };
+            if sleep.as_mut().poll(cx).is_pending() {
+                self.beat = Some((armed, sleep));
+                return false;
+            }
+            if armed >= at {
+                break;
+            }
+        }
+        self.written_at = self.timer_now();
+        self.unsent_len += bytes.len();
+        self.unsent.push_back(Unsent { bytes, items: 0, is_heartbeat: true });
         true
     }
 

@@ -10,6 +10,8 @@ mod drive;
 mod driver;
 mod time;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
@@ -67,6 +69,14 @@ pub trait Machine {
     #[must_use]
     fn wants_input(&self) -> bool {
         true
+    }
+
+    /// What to send when nothing else was sent for so long, so that a quiet peer is not taken for a dead one: also while this
+    /// side waits for its application or a request, when the machine's time stands still. Nothing unless the machine says
+    /// otherwise. That the peer takes it is no sign of life, and is not told to the machine.
+    #[must_use]
+    fn heartbeat(&self) -> Option<(Duration, Bytes)> {
+        None
     }
 
     /// Whether the session is complete once all outputs are carried out, the last request included. Never becomes false

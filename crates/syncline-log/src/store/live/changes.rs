@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use syncline_crypto::PublicKey;
 
 use super::{State, lock};
+use crate::SeqNum;
 use crate::store::{LogId, ScopeIndex};
 
 /// Watches some logs of a [`LiveStore`](super::LiveStore).
@@ -21,6 +22,34 @@ pub struct Changes<L> {
     id: u64,
 }
 
+/// What happened to a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// First it was deleted.
+    pub(crate) is_deleted: bool,
+    /// Then something was appended, up to here at the most.
+    pub(crate) appended_to: Option<SeqNum>,
+}
+
+impl Change {
+    pub(super) const DELETED: Self = Self { is_deleted: true, appended_to: None };
+
+    /// Something may have been appended.
+    pub(super) const UNKNOWN: Self = Self::appended(SeqNum::MAX);
+
+    pub(super) const fn appended(to: SeqNum) -> Self {
+        Self { is_deleted: false, appended_to: Some(to) }
+    }
+
+    /// This change, and then another one.
+    fn then(self, next: Self) -> Self {
+        if next.is_deleted {
+            return next;
+        }
+        Self { is_deleted: self.is_deleted, appended_to: self.appended_to.max(next.appended_to) }
+    }
+}
+
 /// All that watch a store.
 pub(super) struct Watchers<L> {
     next_id: u64,
@@ -29,13 +58,13 @@ pub(super) struct Watchers<L> {
 
 struct Watcher<L> {
     scope: Arc<ScopeIndex<L>>,
-    changed: BTreeSet<(PublicKey, L)>,
+    changed: BTreeMap<(PublicKey, L), Change>,
     waker: Option<Waker>,
 }
 
 impl<L: LogId> Changes<L> {
     pub(super) fn new(state: &Arc<Mutex<State<L>>>, scope: Arc<ScopeIndex<L>>) -> Self {
-        let watcher = Watcher { scope, changed: BTreeSet::new(), waker: None };
+        let watcher = Watcher { scope, changed: BTreeMap::new(), waker: None };
         let id = lock(state).watchers.add(watcher);
         Self { state: Arc::clone(state), id }
     }
@@ -48,6 +77,11 @@ impl<L: LogId> Changes<L> {
     ///
     /// Cancel safe: what was not returned is returned by the next call.
     pub async fn changed(&self) -> BTreeSet<(PublicKey, L)> {
+        self.changes().await.into_keys().collect()
+    }
+
+    /// As [`changed`](Self::changed), with what happened.
+    pub(crate) async fn changes(&self) -> BTreeMap<(PublicKey, L), Change> {
         poll_fn(|cx| lock(&self.state).watchers.poll_changed(self.id, cx)).await
     }
 }
@@ -76,10 +110,11 @@ impl<L: LogId> Watchers<L> {
         id
     }
 
-    pub(super) fn note(&mut self, log: &(PublicKey, L)) {
+    pub(super) fn note(&mut self, log: &(PublicKey, L), change: Change) {
         for watcher in self.by_id.values_mut() {
             if watcher.scope.get(&log.0).is_some_and(|logs| logs.contains(&log.1)) {
-                watcher.changed.insert(log.clone());
+                let before = watcher.changed.get(log).copied();
+                watcher.changed.insert(log.clone(), before.map_or(change, |before| before.then(change)));
                 if let Some(waker) = watcher.waker.take() {
                     waker.wake();
                 }
@@ -87,7 +122,7 @@ impl<L: LogId> Watchers<L> {
         }
     }
 
-    fn poll_changed(&mut self, id: u64, cx: &mut Context<'_>) -> Poll<BTreeSet<(PublicKey, L)>> {
+    fn poll_changed(&mut self, id: u64, cx: &mut Context<'_>) -> Poll<BTreeMap<(PublicKey, L), Change>> {
         let Some(watcher) = self.by_id.get_mut(&id) else { return Poll::Pending };
         if watcher.changed.is_empty() {
             watcher.waker = Some(cx.waker().clone());

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::SeqNum;
 
+pub(crate) use changes::Change;
 pub use changes::Changes;
 pub(crate) use summary::{Height, Summary};
 
@@ -93,7 +94,7 @@ impl<L: LogId, S: LogStore<L>> LiveStore<L, S> {
     }
 
     /// Tells of a change when it is made, and also if the call is dropped before it returns: then it may be made.
-    fn telling<I: IntoIterator<Item = (PublicKey, L)>>(&self, logs: I) -> Tell<L> {
+    fn telling<I: IntoIterator<Item = ((PublicKey, L), Change)>>(&self, logs: I) -> Tell<L> {
         Tell { state: Arc::clone(&self.0.state), logs: logs.into_iter().collect() }
     }
 }
@@ -123,33 +124,45 @@ impl<L: LogId, S: LogStore<L>> Scope<L, S> {
 /// Notes a change when it goes out of scope.
 struct Tell<L: LogId> {
     state: Arc<Mutex<State<L>>>,
-    logs: Vec<(PublicKey, L)>,
+    logs: Vec<((PublicKey, L), Change)>,
 }
 
 impl<L: LogId> Drop for Tell<L> {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
-        for log in &self.logs {
+        for (log, change) in &self.logs {
             state.summaries.note(log);
-            state.watchers.note(log);
+            state.watchers.note(log, *change);
         }
     }
 }
 
 impl<L: LogId, S: LogStore<L>> LogStore<L> for LiveStore<L, S> {
     async fn append(&self, batch: Vec<NewOperation<L>>) -> Result<Vec<Appended>, StoreError> {
-        let mut logs: Vec<(PublicKey, L)> = Vec::new();
-        for new in &batch {
-            // Batches are runs, mostly.
+        // The runs of one log that the batch consists of, mostly one: the log, and where the next begins.
+        let mut runs: Vec<((PublicKey, L), usize)> = Vec::new();
+        let mut places = Vec::with_capacity(batch.len());
+        for (at, new) in batch.iter().enumerate() {
             let author = new.operation.public_key();
-            if logs.last().is_none_or(|last| last.0 != author || last.1 != new.log_id) {
-                logs.push((author, new.log_id.clone()));
+            places.push(new.operation.seq_num());
+            match runs.last_mut().filter(|((last, log_id), _)| *last == author && *log_id == new.log_id) {
+                Some((_, end)) => *end = at + 1,
+                None => runs.push(((author, new.log_id.clone()), at + 1)),
             }
         }
-        let tell = self.telling(logs);
-        let outcome = self.0.store.append(batch).await;
+        let mut tell = self.telling(runs.iter().map(|(log, _)| (log.clone(), Change::UNKNOWN)));
+        let outcomes = self.0.store.append(batch).await?;
+        // Now it is known.
+        tell.logs.clear();
+        let mut start = 0;
+        for (log, end) in runs {
+            let new = (start..end).rev().find(|at| outcomes.get(*at).is_some_and(|outcome| *outcome == Appended::New));
+            let height = new.and_then(|at| places.get(at));
+            tell.logs.extend(height.map(|height| (log, Change::appended(*height))));
+            start = end;
+        }
         drop(tell);
-        outcome
+        Ok(outcomes)
     }
 
     async fn heights(&self, logs: &Logs<L>) -> Result<Heights<L>, StoreError> {
@@ -186,7 +199,7 @@ impl<L: LogId, S: LogStore<L>> LogStore<L> for LiveStore<L, S> {
     }
 
     async fn delete_log(&self, author: PublicKey, log_id: L) -> Result<bool, StoreError> {
-        let tell = self.telling([(author, log_id.clone())]);
+        let tell = self.telling([((author, log_id.clone()), Change::DELETED)]);
         let outcome = self.0.store.delete_log(author, log_id).await;
         drop(tell);
         outcome

@@ -1,7 +1,7 @@
 //! What is kept of the heights of a set of logs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use syncline_crypto::PublicKey;
 use syncline_reconcile::{MemorySet, ReconcileSet as _};
@@ -97,6 +97,8 @@ pub(super) struct Summaries<L> {
     /// The one that was used last is the last.
     entries: Vec<Arc<Entry<L>>>,
     entries_max: usize,
+    /// Entries that are kept by others only, for the time of a call.
+    left: Vec<Weak<Entry<L>>>,
 }
 
 /// One set of logs.
@@ -118,17 +120,29 @@ struct EntryState<L> {
 
 impl<L: LogId> Summaries<L> {
     pub(super) fn new(entries_max: usize) -> Self {
-        Self { entries: Vec::new(), entries_max }
+        Self { entries: Vec::new(), entries_max, left: Vec::new() }
+    }
+
+    fn position(&self, logs: &Logs<L>) -> Option<usize> {
+        let as_listed = self.entries.iter().position(|entry| entry.logs == *logs);
+        // A topic map may list them in another order each time.
+        as_listed.or_else(|| {
+            let scope = index(logs);
+            self.entries.iter().position(|entry| entry.scope == scope)
+        })
     }
 
     /// The entry for exactly these logs.
     pub(super) fn entry(&mut self, logs: &Logs<L>) -> Arc<Entry<L>> {
-        let entry = match self.entries.iter().position(|entry| entry.logs == *logs) {
+        let entry = match self.position(logs) {
             Some(at) => self.entries.remove(at),
             None => Arc::new(Entry::new(logs.clone())),
         };
         if self.entries.len() >= self.entries_max {
-            self.entries.remove(0);
+            // Who has it still gets to know of changes.
+            let oldest = self.entries.remove(0);
+            self.left.retain(|left| left.strong_count() > 0);
+            self.left.push(Arc::downgrade(&oldest));
         }
         self.entries.push(Arc::clone(&entry));
         entry
@@ -139,7 +153,8 @@ impl<L: LogId> Summaries<L> {
         if syncline_core::planted::is(syncline_core::planted::Bug::SummaryNotUpdated) {
             return;
         }
-        for entry in &self.entries {
+        let left = self.left.iter().filter_map(Weak::upgrade);
+        for entry in self.entries.iter().cloned().chain(left) {
             if entry.scope.get(&log.0).is_some_and(|logs| logs.contains(&log.1)) {
                 entry.lock().note(log.clone());
             }

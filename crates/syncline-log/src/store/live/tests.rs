@@ -139,7 +139,7 @@ fn who_waits_is_woken() {
 fn an_append_that_is_dropped_is_told_as_well() {
     let store = Store::new(MemoryStore::new());
     let changes = store.watch(&logs(1, 1));
-    let tell = store.telling([(key(1).public_key(), 0)]);
+    let tell = store.telling([((key(1).public_key(), 0), super::Change::UNKNOWN)]);
     let dropped = async move {
         let _tell = tell;
         pending::<()>().await;

@@ -111,8 +111,7 @@ where
             },
             Outcome::Forked(_) => applied.forked.push((log, seq_num)),
             Outcome::Rejected(why) => {
-                // One of two branches is the author's doing, and will be so in the next session.
-                applied.is_worth_another |= !matches!(why, Rejection::Backlink);
+                applied.has_gaps |= matches!(why, Rejection::Gap { .. });
                 if applied.stopped.last() != Some(&log) {
                     applied.stopped.push(log);
                 }

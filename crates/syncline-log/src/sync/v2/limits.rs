@@ -8,7 +8,7 @@ use std::time::Duration;
 /// | heights that a peer may send | 1 000 000 | `UnexpectedBehaviour` |
 /// | operations received | 2^32 | `UnexpectedBehaviour` |
 /// | bytes received | 16 GiB | `UnexpectedBehaviour` |
-/// | bodies that a peer may ask for | 65 536 | `UnexpectedBehaviour` |
+/// | bodies that a peer is given | 65 536 | the rest is said to be missing |
 /// | rejected operations | 1 024 | `UnexpectedBehaviour` |
 /// | operations verified and stored together | 512 | (a bound on memory) |
 /// | bytes verified and stored together | 4 MiB | (a bound on memory) |
@@ -90,7 +90,7 @@ limits! {
     operations_received_max, with_operations_received_max: u64;
     /// The most bytes to receive in a session.
     bytes_received_max, with_bytes_received_max: u64;
-    /// The most bodies that a peer may ask for in a session.
+    /// The most bodies that a peer is given in a session. For more it may come again.
     payloads_wanted_max, with_payloads_wanted_max: usize;
     /// How many operations that an honest peer would not have sent are borne in a session.
     rejected_max, with_rejected_max: u64;
@@ -98,14 +98,15 @@ limits! {
     batch_operations_max, with_batch_operations_max: usize;
     /// How many bytes are verified and committed together. One operation is always taken.
     batch_bytes_max, with_batch_bytes_max: usize;
-    /// Bodies longer than this stay at the peer. [`LogSyncV2::fetch_payloads`](super::LogSyncV2::fetch_payloads) gets them.
+    /// Bodies longer than this stay at the peer, as do those that would not fit into a message with a header of 64 KiB. [`LogSyncV2::fetch_payloads`](super::LogSyncV2::fetch_payloads) gets them.
     body_len_max, with_body_len_max: u64;
     /// The time until the peers must have agreed on the topic.
     handshake, with_handshake: Duration;
-    /// The longest time in which the peer neither sends nor takes anything, or, in a live session, sends nothing. Time in
-    /// which this side waits for its own application or store does not count. Should be some times the peer's keep-alive.
+    /// The longest time in which the peer neither sends nor takes anything. Time in which this side waits for its own
+    /// application or store does not count. Should be some times the peer's keep-alive.
     idle, with_idle: Duration;
-    /// After how long a silence of our own the peer of a live session is told that we are here.
+    /// After how long a silence of our own the peer is told that we are here, also while our own application or store is
+    /// waited for; 100 ms at the least.
     keep_alive, with_keep_alive: Duration;
     /// About how many bytes to read from the store at a time. One operation is always read.
     page_bytes, with_page_bytes: usize;

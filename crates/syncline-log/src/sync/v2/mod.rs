@@ -65,20 +65,23 @@ pub enum OnBadOperation {
 /// Sync of append-only logs that verifies, stores, resumes, and stays open: `syncline-log/2`.
 ///
 /// A [`TopicMap`] says which logs of which authors a topic covers. Peers that have the same operations find that out in one
-/// round trip of fewer than 256 bytes, however many logs there are, since each keeps a summary beside its
+/// round trip of fewer than 256 bytes beside the topic's name, however many logs there are, since each keeps a summary beside its
 /// [`LiveStore`]. Otherwise they find the logs that differ by range-based set reconciliation, and then both send at
 /// once what the other lacks, straight from the store.
 ///
 /// # What it promises
 ///
-/// - What the application gets was verified, is durable, and was not here before: exactly once per store. Operations of one log
-///   come in order. To lose none across crashes, read from the store behind a cursor at the start.
-/// - `Ok` means that both sides have stored all that the other had to send when the session began, those logs aside that
-///   were stopped. A stream that is cut, resets or ends early is [`SyncError::UnexpectedBehaviour`], wherever that happens.
+/// - What the application gets was verified, is durable, and was not here before. Each operation is handed over once per store, by
+///   the session that stored it; those of one log come in order within a session. A session that is cancelled or dropped, or
+///   a crash, may leave operations that are stored and were not handed over, and two sessions at the same time each go at
+///   their own pace: whoever needs all of them, or the order across sessions, reads the store behind a cursor
+///   ([`CursorStore`](crate::store::CursorStore)) and takes what is handed over as the word that there is something to read.
+/// - `Ok` means that both sides have stored all that the other sent of what it had when the session began, those logs aside
+///   that were stopped. A stream that is cut, resets or ends early is [`SyncError::UnexpectedBehaviour`], wherever that happens.
 /// - What arrived before a session was interrupted is kept and not sent again, but for the last batch.
 /// - A bad operation ends its log for this session, and no other; the [observer](Self::with_observer) gets the evidence. See
 ///   [`OnBadOperation`].
-/// - Memory is bounded by [`Limits`] on both sides, beside the summary. A slow application stalls the peer and loses nothing.
+/// - Memory is bounded by [`Limits`] on both sides, beside the summary and the heights of logs that differ. A slow application stalls the peer and loses nothing.
 /// - A live session pushes what is appended, here or by another peer's session, at once, and not back to where it came from.
 ///   A peer that falls behind is served from the store; what is kept for it is which logs changed.
 /// - Two operations that one author signed for the same place are shown to both sides, and kept as evidence.
@@ -88,6 +91,10 @@ pub enum OnBadOperation {
 /// - That both sides end up with the same branch of a log whose author forked it: each keeps the first that it saw.
 /// - That bodies are there: they may have been deleted, be withheld, or be longer than
 ///   [`Limits::with_body_len_max`](Limits::with_body_len_max). [`fetch_payloads`](Self::fetch_payloads) gets them later.
+/// - That a peer sends all that it has: it can name a height and send less, and nobody can tell that from a log that it has
+///   pruned.
+/// - That a session follows the topic map. Which logs a topic covers is asked once, at its beginning; end live sessions, and
+///   make new ones, when that changes.
 /// - The peer is not authenticated; that is the transport's part, and [`with_remote`](Self::with_remote) passes on what it found.
 ///
 /// # Live mode

@@ -1,19 +1,19 @@
 //! Answers a session's machine.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{BoxFuture, Either, select};
 use futures::{FutureExt, pin_mut};
 use syncline_core::machine::Perform;
 use syncline_core::{SyncError, TopicQuery};
-use syncline_crypto::{Hash, PublicKey};
+use syncline_crypto::Hash;
 
 use super::machine::{LogName, Request, Resolved, Response};
 use super::secrecy::{Nonce, SessionKey, TopicKey, is_same};
 use super::wire::TopicName;
 use super::{LogSyncV2, encode_topic, store_failed};
-use crate::store::{Changes, LogId, LogStore, Logs, ScopeIndex, StoredOperation, Tip};
+use crate::store::live::Change;
+use crate::store::{Changes, LogId, LogStore, ScopeIndex, StoredOperation};
 
 /// What one session needs besides the protocol itself.
 pub(super) struct Surroundings<'s, T, L, S> {
@@ -86,31 +86,23 @@ where
         session.as_ref().map(|opened| Arc::clone(&opened.scope)).ok_or_else(no_topic)
     }
 
-    /// Waits for changes, and gives the tips of what changed.
-    async fn changed(&self) -> Result<(Vec<(LogName<L>, Tip)>, bool), SyncError> {
+    /// Waits for changes.
+    async fn changed(&self) -> Result<(Vec<(LogName<L>, Change)>, bool), SyncError> {
         let changes = {
             let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
             session.as_ref().and_then(|opened| opened.changes.clone()).ok_or_else(no_topic)?
         };
-        let changed = changes.changed();
+        let changed = changes.changes();
         pin_mut!(changed);
         let finished = self.sync.finished.clone();
-        let (logs, finish): (BTreeSet<(PublicKey, L)>, bool) = match select(finished, changed).await {
+        let (logs, finish) = match select(finished, changed).await {
             // What was appended before the end was asked for is still sent.
             Either::Left((true, changed)) => (changed.now_or_never().unwrap_or_default(), true),
             // Nobody is left to end the session in order.
             Either::Left((false, changed)) => (changed.await, false),
             Either::Right((logs, _)) => (logs, false),
         };
-        let mut asked = Logs::new();
-        for (author, log_id) in logs {
-            asked.entry(author).or_default().push(log_id);
-        }
-        let tips = self.sync.store.tips(&asked).await.map_err(store_failed)?;
-        let tips = tips
-            .into_iter()
-            .flat_map(|(author, logs)| logs.into_iter().map(move |(log_id, tip)| ((author, log_id), tip)));
-        Ok((tips.collect(), finish))
+        Ok((logs.into_iter().collect(), finish))
     }
 }
 
@@ -145,7 +137,8 @@ where
                     let page = self.sync.store.read(author, log_id, range, bytes_max).await;
                     page.map(Response::Page).map_err(store_failed)
                 }
-                Request::Payload(hash) => match self.scope() {
+                Request::Payload { operation, is_too_much: true } => Ok(Response::Payload(operation, None)),
+                Request::Payload { operation: hash, .. } => match self.scope() {
                     Ok(scope) => {
                         let found = self.sync.locate(&scope, hash).await;
                         found.map(|found| Response::Payload(hash, found.and_then(|operation| operation.body)))
@@ -156,7 +149,7 @@ where
                     Ok(scope) => self.sync.apply(&scope, batch).await.map(Response::Applied),
                     Err(err) => Err(err),
                 },
-                Request::Watch => self.changed().await.map(|(tips, finish)| Response::Changed(tips, finish)),
+                Request::Watch => self.changed().await.map(|(changes, finish)| Response::Changed(changes, finish)),
             };
             response.unwrap_or_else(Response::Failed)
         }

@@ -15,6 +15,9 @@ const LOG_ID_LEN_MAX: usize = 1_024;
 /// CBOR's null. Undefined, which a reader takes for it, is another value.
 const NULL: u8 = 0xf6;
 
+/// A [`Message::Ping`].
+pub(super) const PING: Bytes = Bytes::from_static(b"\x81\x0c");
+
 /// The version of the protocol.
 pub(super) const VERSION: u64 = 2;
 

@@ -168,8 +168,8 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             let their_tip = theirs.get(log);
             self.outgoing.set_peer_height(log.clone(), their_tip.map(|tip| tip.seq_num));
             let run = match their_tip {
-                None => Run::starting_at(log.clone(), SeqNum::ZERO),
-                Some(theirs) if theirs.seq_num < tip.seq_num => Run::behind(log.clone(), *theirs),
+                None => Run::new(log.clone(), SeqNum::ZERO, tip.seq_num),
+                Some(theirs) if theirs.seq_num < tip.seq_num => Run::behind(log.clone(), *theirs, tip.seq_num),
                 Some(theirs) if theirs == tip => continue,
                 // The author has signed two operations with one number. Each side shows the other its own.
                 Some(theirs) if theirs.seq_num == tip.seq_num => Run::evidence(log.clone(), tip.seq_num),

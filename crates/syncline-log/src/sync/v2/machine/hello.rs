@@ -7,6 +7,9 @@ use super::super::wire::{Hello, Message, Purpose, Refusal, TopicName, VERSION, W
 use super::{LogMachine, Output, Phase, Request, Resolved, out_of_turn, unexpected};
 use crate::store::LogId;
 
+/// What is left of a message for a header beside a body.
+const HEADER_ROOM: usize = 64 << 10;
+
 /// What a peer that was refused is told.
 pub(super) fn refused_by_peer(why: Refusal) -> SyncError {
     unexpected(match why {
@@ -24,19 +27,19 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             true => TopicName::Secret(key.topic(&self.nonce)),
             false => TopicName::Clear(resolved.name.clone()),
         };
+        self.is_initiator = true;
+        self.purpose = purpose;
         let hello = Hello {
             version_min: VERSION,
             version_max: VERSION,
             purpose: purpose as u64,
             live: self.config.live,
-            body_len_max: self.config.limits.body_len_max(),
+            body_len_max: self.body_len_max(),
             nonce: self.nonce,
             topic,
             summary: key.summary(&self.nonce, summary.len(), summary.digest()),
             count: (!key.is_secret()).then_some(summary.len()),
         };
-        self.is_initiator = true;
-        self.purpose = purpose;
         self.resolved = Some(resolved);
         self.send(&Message::Hello(hello));
     }
@@ -77,7 +80,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         let welcome = Welcome {
             version: VERSION,
             live: self.config.live,
-            body_len_max: self.config.limits.body_len_max(),
+            body_len_max: self.body_len_max(),
             nonce: self.nonce,
             is_equal,
             proof: key.accept(&hello.nonce, &self.nonce),
@@ -106,6 +109,17 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         }
         self.phase = Phase::Open;
         self.open(opens)
+    }
+
+    /// The longest body that this side takes: what it wants, and what fits into a message.
+    pub(super) fn body_len_max(&self) -> u64 {
+        let limits = &self.config.limits;
+        let fits = limits.frame_len_max().saturating_sub(HEADER_ROOM) as u64;
+        match self.purpose {
+            Purpose::Sync => fits.min(limits.body_len_max()),
+            // These are asked for because they are long.
+            Purpose::FetchPayloads => fits,
+        }
     }
 
     fn agree(&mut self, peer_nonce: [u8; 16], peer_live: bool, peer_body_len_max: u64, resolved: Resolved<T, L>) {

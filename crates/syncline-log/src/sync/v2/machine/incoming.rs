@@ -40,13 +40,19 @@ pub(super) struct Incoming<L> {
     is_due: bool,
     is_applying: bool,
     stopped: BTreeSet<LogName<L>>,
+    /// Bodies that are asked for, and those that will be.
     wanted: BTreeSet<Hash>,
+    to_ask: BTreeSet<Hash>,
     bytes: u64,
     operations: u64,
     faults: u64,
     /// Logs that the peer named and that are not in the topic.
     foreign: usize,
     caught_up: bool,
+    /// Whether all that the peer sent until it had caught up was given to be applied.
+    is_past_catch_up: bool,
+    /// Whether what is being applied came before that.
+    is_catching_up: bool,
     done: bool,
     ack_sent: bool,
 }
@@ -62,18 +68,25 @@ impl<L: LogId> Incoming<L> {
             is_applying: false,
             stopped: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            to_ask: BTreeSet::new(),
             bytes: 0,
             operations: 0,
             faults: 0,
             foreign: 0,
             caught_up: false,
+            is_past_catch_up: false,
+            is_catching_up: true,
             done: false,
             ack_sent: false,
         }
     }
 
     pub(super) fn want(&mut self, hashes: Vec<Hash>) {
-        self.wanted.extend(hashes);
+        self.to_ask.extend(hashes);
+    }
+
+    pub(super) fn has_more_to_ask(&self) -> bool {
+        !self.to_ask.is_empty()
     }
 
     pub(super) fn count_bytes(&mut self, bytes: usize, limits: &Limits) -> Result<(), SyncError> {
@@ -137,6 +150,10 @@ impl<L: LogId> Incoming<L> {
         self.done
     }
 
+    pub(super) fn ack_is_sent(&self) -> bool {
+        self.ack_sent
+    }
+
     /// All that the peer had to send is stored, and the peer is told.
     pub(super) fn is_done(&self) -> bool {
         self.ack_sent && !self.is_applying()
@@ -185,6 +202,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     pub(super) fn operation(&mut self, now: Timestamp, header: Bytes, body: Payload) -> Result<(), SyncError> {
         self.expect_data("operation")?;
         self.incoming.count_operation(&self.config.limits)?;
+        let body_len_max = self.body_len_max();
         let Some((log, place, is_wanted)) = &mut self.incoming.context else {
             return Err(unexpected("an operation came before its log was named"));
         };
@@ -193,7 +211,9 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         if !*is_wanted {
             return Ok(());
         }
+        // A body that was not to come is as if it had not.
         let body = if let Payload::Here(body) = body { Some(body) } else { None };
+        let body = body.filter(|body| body.len() as u64 <= body_len_max);
         if self.config.is_forwarding {
             let log = log.clone();
             self.outgoing.peer_has(log, seq_num);
@@ -206,12 +226,16 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         Ok(())
     }
 
-    /// Sends for the bodies that are wanted.
+    /// Sends for some of the bodies that are wanted, once those asked for before are answered.
     pub(super) fn ask_for_payloads(&mut self) {
-        let hashes: Vec<Hash> = self.incoming.wanted.iter().copied().collect();
-        for some in hashes.chunks(WANT_MAX) {
-            self.send(&Message::Want(some.to_vec()));
+        if !self.incoming.wanted.is_empty() || self.incoming.to_ask.is_empty() {
+            return;
         }
+        let rest = self.incoming.to_ask.iter().nth(WANT_MAX).copied();
+        let rest = rest.map(|first| self.incoming.to_ask.split_off(&first)).unwrap_or_default();
+        self.incoming.wanted = std::mem::replace(&mut self.incoming.to_ask, rest);
+        let hashes = self.incoming.wanted.iter().copied().collect();
+        self.send(&Message::Want(hashes));
     }
 
     pub(super) fn body(&mut self, now: Timestamp, operation: Hash, body: Option<Bytes>) -> Result<(), SyncError> {
@@ -219,6 +243,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             return Err(unexpected("a body came that was not asked for"));
         }
         self.incoming.push(now, Received::Body { operation, body });
+        self.ask_for_payloads();
         self.apply_waiting();
         Ok(())
     }
@@ -232,6 +257,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             return;
         }
         let batch = std::mem::take(&mut self.incoming.waiting);
+        self.incoming.is_catching_up = !std::mem::replace(&mut self.incoming.is_past_catch_up, self.incoming.caught_up);
         self.incoming.waiting_bytes = 0;
         self.incoming.waiting_since = None;
         self.incoming.is_due = false;
@@ -262,8 +288,9 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         for log in applied.stopped {
             self.stop_receiving(log);
         }
-        // A live session would keep the log back for ever.
-        self.finishing |= self.live && applied.is_worth_another;
+        // A live session would keep the log back for ever. What was missing before the peer had caught up, it does not have.
+        let is_worth_another = applied.faults > 0 || (applied.has_gaps && !self.incoming.is_catching_up);
+        self.finishing |= self.live && is_worth_another;
         self.faults(applied.faults)
     }
 

@@ -23,8 +23,8 @@ use super::Limits;
 use super::secrecy::{Nonce, SessionKey};
 use super::wire::{self, Hello, Message, Purpose, TopicName};
 use crate::SeqNum;
-use crate::store::live::Summary;
-use crate::store::{LogId, Page, ScopeIndex, SeqRange, Tip};
+use crate::store::live::{Change, Summary};
+use crate::store::{LogId, Page, ScopeIndex, SeqRange};
 
 use heights::HeightExchange;
 use incoming::Incoming;
@@ -70,8 +70,8 @@ pub(in crate::sync::v2) enum Request<L> {
     Resolve { name: TopicName, nonce: Nonce },
     /// Operations of one log, up to about so many bytes.
     Read { author: PublicKey, log_id: L, range: SeqRange, bytes_max: usize },
-    /// The body of an operation.
-    Payload(Hash),
+    /// The body of an operation, unless more was asked for than is answered.
+    Payload { operation: Hash, is_too_much: bool },
     /// Verify and store.
     Apply(Vec<Received<L>>),
     /// Wait for logs to change.
@@ -86,8 +86,8 @@ pub(in crate::sync::v2) enum Response<T: TopicQuery, L> {
     Page(Page),
     Payload(Hash, Option<Bytes>),
     Applied(Applied<T, L>),
-    /// The tips of the logs that changed; and whether the session is to be finished.
-    Changed(Vec<(LogName<L>, Tip)>, bool),
+    /// The logs that changed, and how; and whether the session is to be finished.
+    Changed(Vec<(LogName<L>, Change)>, bool),
     Failed(SyncError),
 }
 
@@ -100,8 +100,8 @@ pub(in crate::sync::v2) struct Applied<T: TopicQuery, L> {
     pub(in crate::sync::v2) peer_has: Vec<(LogName<L>, SeqNum)>,
     /// Logs that cannot go on in this session.
     pub(in crate::sync::v2) stopped: Vec<LogName<L>>,
-    /// Whether another session may do better with one of them: nothing is known to be wrong with the log itself.
-    pub(in crate::sync::v2) is_worth_another: bool,
+    /// Whether operations were rejected because others before them are missing.
+    pub(in crate::sync::v2) has_gaps: bool,
     /// Places where the author has signed two operations.
     pub(in crate::sync::v2) forked: Vec<(LogName<L>, SeqNum)>,
     /// Rejected operations that an honest peer would not have sent.
@@ -114,7 +114,7 @@ impl<T: TopicQuery, L> Default for Applied<T, L> {
             new: Vec::new(),
             peer_has: Vec::new(),
             stopped: Vec::new(),
-            is_worth_another: false,
+            has_gaps: false,
             forked: Vec::new(),
             faults: 0,
         }
@@ -167,14 +167,10 @@ pub(in crate::sync::v2) struct LogMachine<T: TopicQuery, L: LogId> {
     buffer: BytesMut,
     encoded: BytesMut,
     items: u64,
-    /// Bytes that the peer has not taken yet.
-    unsent: usize,
     outputs: VecDeque<Output<T, Request<L>>>,
     started: Timestamp,
     moved_at: Timestamp,
     sent_at: Timestamp,
-    /// What was sent last was nothing but a ping.
-    is_pinging: bool,
 }
 
 impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
@@ -201,12 +197,10 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             buffer: BytesMut::new(),
             encoded: BytesMut::new(),
             items: 0,
-            unsent: 0,
             outputs: VecDeque::new(),
             started: now,
             moved_at: now,
             sent_at: now,
-            is_pinging: false,
         };
         match role {
             Role::Initiator(resolved) => machine.say_hello(resolved, Purpose::Sync),
@@ -228,9 +222,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     fn flush(&mut self, now: Timestamp) {
         if !self.encoded.is_empty() {
             let bytes = self.encoded.split().freeze();
-            self.unsent += bytes.len();
             self.sent_at = now;
-            self.is_pinging = false;
             self.outputs.push_back(Output::Send { bytes, items: std::mem::take(&mut self.items) });
         }
     }
@@ -304,7 +296,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             Response::Page(page) => self.page(&page)?,
             Response::Payload(hash, body) => self.payload(hash, body)?,
             Response::Applied(applied) => self.applied(applied)?,
-            Response::Changed(tips, finish) => self.changed(tips, finish)?,
+            Response::Changed(changes, finish) => self.changed(changes, finish)?,
             Response::Failed(err) => return Err(err),
         }
         self.decode_buffered(now)
@@ -351,13 +343,13 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         }
     }
 
-    fn changed(&mut self, tips: Vec<(LogName<L>, Tip)>, finish: bool) -> Result<(), SyncError> {
+    fn changed(&mut self, changes: Vec<(LogName<L>, Change)>, finish: bool) -> Result<(), SyncError> {
         if !std::mem::take(&mut self.watching) {
             return Err(out_of_turn());
         }
         self.finishing |= finish;
-        for (log, tip) in tips {
-            self.push_changes(log, tip);
+        for (log, change) in changes {
+            self.push_changes(log, change);
         }
         Ok(())
     }
@@ -372,12 +364,6 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         }
     }
 
-    /// When to tell the peer that we are here.
-    fn ping_at(&self) -> Option<Timestamp> {
-        let quiet = matches!(self.phase, Phase::Open) && self.unsent == 0 && self.encoded.is_empty();
-        quiet.then(|| self.sent_at + self.config.limits.keep_alive())
-    }
-
     fn timeout(&mut self, now: Timestamp) -> Result<(), SyncError> {
         if let Some((at, what)) = self.deadline()
             && now >= at
@@ -388,11 +374,6 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             return Err(unexpected(format!("the peer exceeded the {what} deadline")));
         }
         self.incoming.lingered(now);
-        if self.ping_at().is_some_and(|at| now >= at) {
-            self.send(&Message::Ping);
-            self.flush(now);
-            self.is_pinging = true;
-        }
         Ok(())
     }
 }
@@ -405,14 +386,12 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
     fn handle(&mut self, now: Timestamp, input: Input<'_, Response<T, L>>) -> Result<(), SyncError> {
         match input {
             Input::Received(bytes) => self.received(now, bytes)?,
-            Input::Sent(count) => {
+            Input::Sent(_) => {
                 // What a stream takes at once may only have gone into a buffer of its own. While there is much to send that
-                // comes to an end soon; with a ping now and then, or a push, it does not.
-                let is_much = !self.is_live && !self.is_pinging;
-                if is_much || now > self.sent_at + BUFFERED {
+                // comes to an end soon; with a push now and then it does not.
+                if !self.is_live || now > self.sent_at + BUFFERED {
                     self.moved_at = now;
                 }
-                self.unsent = self.unsent.saturating_sub(count);
             }
             Input::Closed => {
                 self.closed = true;
@@ -436,7 +415,13 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
 
     fn next_timeout(&self) -> Option<Timestamp> {
         let deadline = self.deadline().map(|(at, _)| at);
-        [deadline, self.ping_at(), self.incoming.linger_until()].into_iter().flatten().min()
+        [deadline, self.incoming.linger_until()].into_iter().flatten().min()
+    }
+
+    fn heartbeat(&self) -> Option<(Duration, Bytes)> {
+        // Behind our `Ack` the peer need not be there.
+        let is_open = matches!(self.phase, Phase::Open) && !self.incoming.ack_is_sent();
+        is_open.then(|| (self.config.limits.keep_alive(), wire::PING))
     }
 
     fn wants_input(&self) -> bool {

@@ -9,6 +9,7 @@ use syncline_crypto::{Hash, PublicKey};
 use super::super::wire::{self, Message, Payload, Purpose};
 use super::{LogMachine, LogName, Output, Request, out_of_turn, unexpected};
 use crate::SeqNum;
+use crate::store::live::Change;
 use crate::store::{LogId, Page, SeqRange, StoredOperation, Tip};
 
 /// While so many bodies are asked for, no more is read from the peer.
@@ -19,30 +20,26 @@ const PAYLOADS_ASKED_MAX: usize = 4_096;
 pub(super) struct Run<L> {
     log: LogName<L>,
     from: SeqNum,
-    /// The last to send, if not all that there are.
+    /// The last to send.
     to: SeqNum,
     /// The hash that the operation at `from` has if both sides have the same log. It is not sent then.
     known: Option<Hash>,
+    /// One operation, to show that there are two.
+    is_evidence: bool,
 }
 
 impl<L> Run<L> {
-    /// All from a place on.
-    pub(super) fn starting_at(log: LogName<L>, from: SeqNum) -> Self {
-        Self { log, from, to: SeqNum::MAX, known: None }
+    pub(super) fn new(log: LogName<L>, from: SeqNum, to: SeqNum) -> Self {
+        Self { log, from, to, known: None, is_evidence: false }
     }
 
     /// All behind the peer's tip.
-    pub(super) fn behind(log: LogName<L>, tip: Tip) -> Self {
-        Self { log, from: tip.seq_num, to: SeqNum::MAX, known: Some(tip.hash) }
+    pub(super) fn behind(log: LogName<L>, tip: Tip, to: SeqNum) -> Self {
+        Self { known: Some(tip.hash), ..Self::new(log, tip.seq_num, to) }
     }
 
-    /// One operation, to show that there are two.
     pub(super) fn evidence(log: LogName<L>, seq_num: SeqNum) -> Self {
-        Self { log, from: seq_num, to: seq_num, known: None }
-    }
-
-    fn is_evidence(&self) -> bool {
-        self.from == self.to && self.known.is_none()
+        Self { is_evidence: true, ..Self::new(log, seq_num, seq_num) }
     }
 }
 
@@ -51,9 +48,12 @@ pub(super) struct Outgoing<L> {
     /// Whether it is known what the peer lacks.
     pub(super) is_ready: bool,
     pub(super) peer_body_len_max: u64,
-    queue: VecDeque<Run<L>>,
-    /// The logs of which there are operations to send in `queue`: each once, however often it changes.
-    queued: BTreeSet<LogName<L>>,
+    /// Operations that prove forks.
+    evidence: VecDeque<Run<L>>,
+    /// What there is to send of each log: one run, however often it changes.
+    runs: BTreeMap<LogName<L>, Run<L>>,
+    /// Whose turn it is. Each gets a page at a time, so that none holds up the others. Some may be gone from `runs`.
+    turns: VecDeque<LogName<L>>,
     reading: Option<Run<L>>,
     /// Where the peer thinks that we are.
     context: Option<(LogName<L>, SeqNum)>,
@@ -64,7 +64,7 @@ pub(super) struct Outgoing<L> {
     /// Logs of which the peer was shown an operation to prove a fork.
     shown: BTreeSet<LogName<L>>,
     payloads: VecDeque<Hash>,
-    payloads_asked: usize,
+    payloads_given: usize,
     reading_payload: bool,
     /// Something was sent that no mark follows yet.
     unmarked: bool,
@@ -78,15 +78,16 @@ impl<L: LogId> Outgoing<L> {
         Self {
             is_ready: false,
             peer_body_len_max: u64::MAX,
-            queue: VecDeque::new(),
-            queued: BTreeSet::new(),
+            evidence: VecDeque::new(),
+            runs: BTreeMap::new(),
+            turns: VecDeque::new(),
             reading: None,
             context: None,
             peer_heights: BTreeMap::new(),
             stopped: BTreeSet::new(),
             shown: BTreeSet::new(),
             payloads: VecDeque::new(),
-            payloads_asked: 0,
+            payloads_given: 0,
             reading_payload: false,
             unmarked: false,
             caught_up: false,
@@ -96,23 +97,47 @@ impl<L: LogId> Outgoing<L> {
     }
 
     pub(super) fn add(&mut self, run: Run<L>) {
-        let is_first = if run.is_evidence() { &mut self.shown } else { &mut self.queued }.insert(run.log.clone());
-        if is_first {
-            self.queue.push_back(run);
+        if run.is_evidence {
+            if self.shown.insert(run.log.clone()) {
+                self.evidence.push_back(run);
+            }
+            return;
+        }
+        match self.runs.get_mut(&run.log) {
+            Some(queued) => {
+                queued.from = queued.from.min(run.from);
+                queued.to = queued.to.max(run.to);
+            }
+            None => {
+                self.turns.push_back(run.log.clone());
+                self.runs.insert(run.log.clone(), run);
+            }
         }
     }
 
     /// The next run to read, from behind what the peer has by now.
     fn next_run(&mut self) -> Option<Run<L>> {
-        let mut run = self.queue.pop_front()?;
-        if !run.is_evidence() {
-            self.queued.remove(&run.log);
+        if let Some(run) = self.evidence.pop_front() {
+            return Some(run);
+        }
+        while let Some(log) = self.turns.pop_front() {
+            let Some(mut run) = self.runs.remove(&log) else { continue };
             let height = self.peer_heights.get(&run.log).copied().flatten();
-            if let (None, Some(next)) = (run.known, height.and_then(SeqNum::checked_next)) {
+            if let (None, Some(height)) = (run.known, height) {
+                let Some(next) = height.checked_next() else { continue };
                 run.from = run.from.max(next);
             }
+            if run.from <= run.to {
+                return Some(run);
+            }
         }
-        Some(run)
+        None
+    }
+
+    /// The peer takes no more of a log.
+    fn stop(&mut self, log: LogName<L>) {
+        self.runs.remove(&log);
+        self.stopped.insert(log);
     }
 
     pub(super) fn set_peer_height(&mut self, log: LogName<L>, height: Option<SeqNum>) {
@@ -127,7 +152,8 @@ impl<L: LogId> Outgoing<L> {
 
     pub(super) fn is_idle(&self) -> bool {
         self.is_ready
-            && self.queue.is_empty()
+            && self.evidence.is_empty()
+            && self.runs.is_empty()
             && self.reading.is_none()
             && self.payloads.is_empty()
             && !self.reading_payload
@@ -164,7 +190,8 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         }
         if let Some(hash) = self.outgoing.payloads.pop_front() {
             self.outgoing.reading_payload = true;
-            self.outputs.push_back(Output::Request(Request::Payload(hash)));
+            let is_too_much = self.outgoing.payloads_given >= self.config.limits.payloads_wanted_max();
+            self.outputs.push_back(Output::Request(Request::Payload { operation: hash, is_too_much }));
             return;
         }
         let Some(run) = self.outgoing.next_run() else { return };
@@ -189,7 +216,7 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
                 if self.outgoing.shown.insert(run.log.clone()) {
                     self.send_operations(&run.log, std::slice::from_ref(first));
                 }
-                self.outgoing.stopped.insert(run.log);
+                self.outgoing.stop(run.log);
                 return Ok(());
             }
             operations = rest;
@@ -198,22 +225,19 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
                 operations = rest.get(1..).unwrap_or_default();
             }
         }
-        if !run.is_evidence() {
+        if !run.is_evidence {
             // Since it was asked for, the peer may have sent some of it itself.
             let height = self.outgoing.peer_heights.get(&run.log).copied().flatten();
             let known = operations.iter().take_while(|operation| Some(operation.seq_num) <= height).count();
             operations = operations.get(known..).unwrap_or_default();
         }
         self.send_operations(&run.log, operations);
-        if let Some(last) = operations.last().filter(|_| !run.is_evidence()) {
+        if let Some(last) = operations.last().filter(|_| !run.is_evidence) {
             self.outgoing.peer_has(run.log.clone(), last.seq_num);
         }
         if let Some(next) = page.next.filter(|next| *next <= run.to) {
             run.from = next;
-            // What changed meanwhile is behind, and comes along.
-            self.outgoing.queue.retain(|queued| queued.log != run.log || queued.is_evidence());
-            self.outgoing.queued.insert(run.log.clone());
-            self.outgoing.queue.push_front(run);
+            self.outgoing.add(run);
         }
         Ok(())
     }
@@ -248,31 +272,34 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
     /// The peer takes no more of a log.
     pub(super) fn stop_sending(&mut self, author: PublicKey, log_id: L) {
         if self.is_in_scope(&author, &log_id) {
-            let log = (author, log_id);
-            self.outgoing.queue.retain(|run| run.log != log);
-            self.outgoing.queued.remove(&log);
-            self.outgoing.stopped.insert(log);
+            self.outgoing.stop((author, log_id));
         }
     }
 
     /// Sends what was appended behind what the peer has.
-    pub(super) fn push_changes(&mut self, log: LogName<L>, tip: Tip) {
+    pub(super) fn push_changes(&mut self, log: LogName<L>, change: Change) {
         if self.outgoing.done_sent || self.outgoing.stopped.contains(&log) {
             return;
         }
+        if change.is_deleted {
+            // Should it begin again, then from its beginning.
+            self.outgoing.runs.remove(&log);
+            self.outgoing.set_peer_height(log.clone(), None);
+        }
+        let Some(to) = change.appended_to else { return };
         let height = match self.outgoing.peer_heights.get(&log) {
             Some(height) => *height,
             None => {
                 let summary = self.resolved.as_ref().map(|resolved| &resolved.summary);
-                summary.and_then(|summary| summary.tip(&log.0, &log.1)).map(|tip| tip.seq_num)
+                let height = summary.and_then(|summary| summary.tip(&log.0, &log.1)).map(|tip| tip.seq_num);
+                self.outgoing.set_peer_height(log.clone(), height);
+                height
             }
         };
-        let from = match height {
-            None => SeqNum::ZERO,
-            Some(height) if height < tip.seq_num => height.checked_next().unwrap_or(SeqNum::MAX),
-            Some(_) => return,
-        };
-        self.outgoing.add(Run::starting_at(log, from));
+        let from = height.map_or(Some(SeqNum::ZERO), SeqNum::checked_next);
+        if let Some(from) = from.filter(|from| *from <= to) {
+            self.outgoing.add(Run::new(log, from, to));
+        }
     }
 
     /// Says that there is no more for now, or at all.
@@ -283,7 +310,8 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         let is_last = match self.purpose {
             Purpose::Sync => !self.live || self.finishing,
             // Who answers is done when nothing more can be asked.
-            Purpose::FetchPayloads => self.is_initiator || self.incoming.peer_is_done(),
+            Purpose::FetchPayloads if self.is_initiator => !self.incoming.has_more_to_ask(),
+            Purpose::FetchPayloads => self.incoming.peer_is_done(),
         };
         if is_last {
             self.outgoing.done_sent = true;
@@ -309,11 +337,6 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         if self.purpose != Purpose::FetchPayloads || self.is_initiator || self.incoming.peer_is_done() {
             return Err(unexpected("unexpected \"want\" message received"));
         }
-        self.outgoing.payloads_asked += hashes.len();
-        let max = self.config.limits.payloads_wanted_max();
-        if self.outgoing.payloads_asked > max {
-            return Err(unexpected(format!("more than {max} bodies asked for in a session")));
-        }
         self.outgoing.payloads.extend(hashes);
         Ok(())
     }
@@ -322,6 +345,9 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
         if !std::mem::take(&mut self.outgoing.reading_payload) {
             return Err(out_of_turn());
         }
+        // One that does not fit into the peer's messages is not there for it.
+        let body = body.filter(|body| body.len() as u64 <= self.outgoing.peer_body_len_max);
+        self.outgoing.payloads_given += usize::from(body.is_some());
         self.items += u64::from(body.is_some());
         self.send(&Message::Body { operation, body });
         Ok(())
