@@ -238,6 +238,10 @@ impl<'e, S: Scenario> Engine<'e, S> {
             session.clogged = [false; 2];
         }
         self.hold_sessions();
+        // A line that has lied may have left a session with wrong beliefs, and such a session may stay open for ever.
+        let lied: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, open)| !open.is_faithful).map(|(id, _)| *id).collect();
+        lied.into_iter().for_each(|id| self.cut_session(id));
         for node in 0..self.machines.len() {
             self.machines[node].disk.calm();
             if self.machines[node].node.is_some() && self.machines[node].disk.has_crashed() {

@@ -20,6 +20,8 @@ pub(super) struct Open {
     pub(super) taps: [Tap; 2],
     /// Which of these directions are held back, partitions aside.
     pub(super) clogged: [bool; 2],
+    /// Whether what arrives is what was sent.
+    pub(super) is_faithful: bool,
     since: Timestamp,
 }
 
@@ -77,6 +79,7 @@ impl<S: Scenario> Engine<'_, S> {
         self.log(&format!("{id} {} -> {} opens{}", NodeId(from), NodeId(to), draw.text));
         let Link { a, b, a_to_b, b_to_a } = Link::new(&self.clock, draw.there, draw.back);
         let session = |peer, end| Session { id, peer: NodeId(peer), end, is_faithful: draw.is_faithful };
+        let is_faithful = draw.is_faithful;
         let (one, two) = (session(to, a), session(from, b));
         let (Some(initiating), Some(accepting)) = (
             self.machines[from].node.as_mut().map(|node| node.initiate(one)),
@@ -89,8 +92,14 @@ impl<S: Scenario> Engine<'_, S> {
         self.owners.insert(initiating.id(), Owner::Side(from, id, 0));
         self.owners.insert(accepting.id(), Owner::Side(to, id, 1));
         let sides = [initiating, accepting].map(|handle| Side { task: handle.id(), handle, ended: None });
-        let open =
-            Open { nodes: [from, to], sides, taps: [a_to_b, b_to_a], clogged: [false; 2], since: self.clock.now() };
+        let open = Open {
+            nodes: [from, to],
+            sides,
+            taps: [a_to_b, b_to_a],
+            clogged: [false; 2],
+            is_faithful,
+            since: self.clock.now(),
+        };
         self.sessions.insert(id, open);
         self.hold_sessions();
     }
