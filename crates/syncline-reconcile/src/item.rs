@@ -1,6 +1,8 @@
 //! What is reconciled: ids under sort keys.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
+
+use crate::compare::compare_pairs;
 
 /// What tells an item from every other: 32 bytes, the hash of all that it stands for, its sort key included.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +77,7 @@ impl fmt::Display for ItemId {
 }
 
 /// An id and the key it is sorted by. Items are ordered by key, then by id; several ids may stand under one key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "an item is a key and an id")]
 pub struct Item {
     /// The sort key, 0 to [`KEY_LEN_MAX`](Self::KEY_LEN_MAX) bytes. What differs at the same time should be close.
@@ -92,6 +94,19 @@ impl Item {
     #[must_use]
     pub fn new(key: impl Into<Vec<u8>>, id: ItemId) -> Self {
         Self { key: key.into(), id }
+    }
+}
+
+impl PartialOrd for Item {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By key, then by id.
+impl Ord for Item {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare_pairs((&self.key, self.id.as_bytes()), (&other.key, other.id.as_bytes()))
     }
 }
 

@@ -51,12 +51,18 @@ impl LtHash {
 
     /// Adds an item that is not there.
     pub fn add(&mut self, key: &SetKey, id: &ItemId) {
-        self.change(&expand(key, id), u16::wrapping_add);
+        self.add_all(key, std::slice::from_ref(id));
+    }
+
+    /// Adds items that are not there.
+    pub(crate) fn add_all(&mut self, key: &SetKey, ids: &[ItemId]) {
+        let mut expander = Expander::new(key);
+        ids.iter().for_each(|id| self.change(expander.expand(id), u16::wrapping_add));
     }
 
     /// Takes out an item that is there.
     pub fn remove(&mut self, key: &SetKey, id: &ItemId) {
-        self.change(&expand(key, id), u16::wrapping_sub);
+        self.change(Expander::new(key).expand(id), u16::wrapping_sub);
     }
 
     /// Makes this the accumulator of the union with a set that has no item in common with this one.
@@ -115,10 +121,21 @@ impl fmt::Debug for LtHash {
     }
 }
 
-fn expand(key: &SetKey, id: &ItemId) -> [u8; LtHash::LEN] {
-    let mut bytes = [0; LtHash::LEN];
-    blake3::Hasher::new_keyed(key.as_bytes()).update(id.as_bytes()).update(ITEM_DOMAIN).finalize_xof().fill(&mut bytes);
-    bytes
+/// Expands ids, one after the other.
+struct Expander {
+    hasher: blake3::Hasher,
+    bytes: [u8; LtHash::LEN],
+}
+
+impl Expander {
+    fn new(key: &SetKey) -> Self {
+        Self { hasher: blake3::Hasher::new_keyed(key.as_bytes()), bytes: [0; LtHash::LEN] }
+    }
+
+    fn expand(&mut self, id: &ItemId) -> &[u8; LtHash::LEN] {
+        self.hasher.reset().update(id.as_bytes()).update(ITEM_DOMAIN).finalize_xof().fill(&mut self.bytes);
+        &self.bytes
+    }
 }
 
 fn zip(lanes: &mut [u16; LtHash::LANES], others: &[u16; LtHash::LANES], op: impl Fn(u16, u16) -> u16) {

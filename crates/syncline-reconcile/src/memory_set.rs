@@ -1,6 +1,10 @@
 //! A set in memory.
 
-use std::{fmt, ops::ControlFlow, sync::Arc};
+use std::{
+    fmt,
+    ops::{ControlFlow, RangeInclusive},
+    sync::Arc,
+};
 
 use crate::{
     Bound, Fingerprint, IdPart, IndexError, Item, ItemId, LtHash, ReconcileSet, SetKey, Sketch, Span, SummaryIndex,
@@ -128,6 +132,10 @@ impl SummaryIndex for MemorySet {
         self.index.select(rank)
     }
 
+    fn cuts(&self, ranks: &[RangeInclusive<u64>]) -> Result<Vec<(Bound, Fingerprint)>, IndexError> {
+        self.index.cuts(ranks)
+    }
+
     fn items(&self, span: &Span, visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>) -> Result<(), IndexError> {
         self.index.items(span, visit)
     }
@@ -156,6 +164,13 @@ impl ReconcileSet for MemorySet {
 
     fn find(&self, part: &IdPart) -> Result<Option<Item>, IndexError> {
         Ok(self.parts.find(part, &self.index))
+    }
+
+    fn find_all(&self, parts: &[IdPart]) -> Result<Vec<Option<Item>>, IndexError> {
+        if parts.is_sorted() {
+            return Ok(self.parts.find_all(parts, &self.index));
+        }
+        parts.iter().map(|part| self.find(part)).collect()
     }
 }
 

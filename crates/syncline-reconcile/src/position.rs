@@ -1,12 +1,19 @@
 //! Places in the order of items, and what lies between them.
 
-use std::ops::{Add, AddAssign, Sub, SubAssign};
+use std::{
+    cmp::Ordering,
+    hash::{Hash, Hasher},
+    ops::{Add, AddAssign, Sub, SubAssign},
+};
 
-use crate::{ItemId, SetKey};
+use crate::{
+    ItemId, SetKey,
+    compare::{compare_pairs, is_same},
+};
 
 /// A place in the order of items: before every item whose key is greater than `key`, and before every item under `key` itself
 /// whose id is not less than `id_prefix`. It need not be the place of an item.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a place is a key and the beginning of an id")]
 pub struct Bound {
     /// A key, or the beginning of one.
@@ -22,7 +29,49 @@ impl Bound {
     /// Whether an item lies at or behind this place.
     #[must_use]
     pub fn is_at_or_before(&self, key: &[u8], id: &[u8]) -> bool {
-        (self.key.as_slice(), self.id_prefix.as_slice()) <= (key, id)
+        compare_pairs(self.as_pair(), (key, id)).is_le()
+    }
+
+    pub(crate) fn as_pair(&self) -> (&[u8], &[u8]) {
+        (&self.key, &self.id_prefix)
+    }
+
+    /// The shortest place behind one key and id and not behind others that follow them.
+    pub(crate) fn between(before: (&[u8], &[u8]), at: (&[u8], &[u8])) -> Self {
+        let beginning = |before: &[u8], at: &[u8]| {
+            let common = before.iter().zip(at).take_while(|(one, other)| one == other).count();
+            at.get(..=common).unwrap_or(at).to_vec()
+        };
+        if is_same(before.0, at.0) {
+            Self { key: at.0.to_vec(), id_prefix: beginning(before.1, at.1) }
+        } else {
+            Self { key: beginning(before.0, at.0), id_prefix: Vec::new() }
+        }
+    }
+}
+
+impl PartialEq for Bound {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(&self.id_prefix, &other.id_prefix) && is_same(&self.key, &other.key)
+    }
+}
+
+impl PartialOrd for Bound {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By key, then by the beginning of the id.
+impl Ord for Bound {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare_pairs(self.as_pair(), other.as_pair())
+    }
+}
+
+impl Hash for Bound {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_pair().hash(state);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a reconciler needs to know of a set.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use crate::{Bound, Fingerprint, IdPart, IndexError, Item, ItemId, LtHash, SetKey, Span, Symbol};
 
@@ -54,6 +54,31 @@ pub trait SummaryIndex {
     /// [`IndexError`].
     fn select(&self, rank: u64) -> Result<Option<Item>, IndexError>;
 
+    /// Places to cut the set at. Each has so many items before it as one of `ranks` allows, which are in ascending order, do
+    /// not overlap, and are over 0 and below [`len`](Self::len). With each place comes the fingerprint of everything before.
+    ///
+    /// An index answers with places that it knows. Unless it is implemented, these are the shortest at the middle of each
+    /// range, found by [`select`](Self::select) and [`fingerprints_before`](Self::fingerprints_before).
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`].
+    fn cuts(&self, ranks: &[RangeInclusive<u64>]) -> Result<Vec<(Bound, Fingerprint)>, IndexError> {
+        let item = |rank: Option<u64>| match rank.map(|rank| self.select(rank)) {
+            Some(Ok(Some(item))) => Ok(item),
+            Some(Err(err)) => Err(err),
+            Some(Ok(None)) | None => Err(IndexError::Corrupt("an item within the set's length is missing")),
+        };
+        let bound = |range: &RangeInclusive<u64>| {
+            let rank = range.start().midpoint(*range.end());
+            let (before, at) = (item(rank.checked_sub(1))?, item(Some(rank))?);
+            Ok(Bound::between((&before.key, before.id.as_bytes()), (&at.key, at.id.as_bytes())))
+        };
+        let bounds: Vec<Bound> = ranks.iter().map(bound).collect::<Result<_, IndexError>>()?;
+        let prints = self.fingerprints_before(&bounds)?;
+        Ok(bounds.into_iter().zip(prints).collect())
+    }
+
     /// Shows the items of a span in order, until told to stop.
     ///
     /// # Errors
@@ -102,4 +127,14 @@ pub trait ReconcileSet: SummaryIndex {
     ///
     /// [`IndexError`].
     fn find(&self, part: &IdPart) -> Result<Option<Item>, IndexError>;
+
+    /// What [`find`](Self::find) says of each of these parts. Faster than one by one where the set makes it so, and then
+    /// fastest if they are in ascending order.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`].
+    fn find_all(&self, parts: &[IdPart]) -> Result<Vec<Option<Item>>, IndexError> {
+        parts.iter().map(|part| self.find(part)).collect()
+    }
 }

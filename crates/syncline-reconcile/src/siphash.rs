@@ -2,6 +2,7 @@
 //! for a few bytes, four times as fast there as BLAKE3.
 
 /// The hash of `data` under `key`, two words of 64 bits.
+#[inline]
 pub(crate) fn siphash128(key: [u64; 2], data: &[u8]) -> [u64; 2] {
     let mut state = State::new(key);
     let (words, rest) = data.as_chunks::<8>();

@@ -38,10 +38,12 @@ impl Rng {
     }
 }
 
-/// Seeds to run, or the one that the environment variable `SEED` names. The seed is shown if the test fails.
+/// Seeds to run: `count` of them, as many as the environment variable `SEEDS` says, or the one that `SEED` names. The seed is
+/// shown if the test fails.
 pub(crate) fn for_each_seed(count: u64, mut test: impl FnMut(&mut Rng)) {
-    let one = std::env::var("SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    for seed in one.map_or(0..count, |seed| seed..seed + 1) {
+    let variable = |name| std::env::var(name).ok().map(|number| number.parse::<u64>().unwrap());
+    let count = variable("SEEDS").unwrap_or(count);
+    for seed in variable("SEED").map_or(0..count, |seed| seed..seed + 1) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&mut Rng(seed))));
         if let Err(panic) = outcome {
             eprintln!("SEED={seed}");
@@ -111,6 +113,27 @@ pub(crate) fn assert_agrees(index: &dyn SummaryIndex, items: &[Item], rng: &mut 
     assert_eq!(sums.len(), bounds.len());
     for (bound, sum) in bounds.into_iter().zip(sums) {
         assert_eq!(sum, naive.sum(&Span { from: Bound::MIN, to: Some(bound) }));
+    }
+    assert_cuts_agree(index, &naive, rng, spans as u64);
+}
+
+fn assert_cuts_agree(index: &dyn SummaryIndex, naive: &Naive<'_>, rng: &mut Rng, width: u64) {
+    let len = naive.0.len() as u64;
+    let (mut ranks, mut rank) = (Vec::new(), 1 + rng.below(width));
+    while rank < len {
+        let to = (rank + rng.below(width)).min(len - 1);
+        ranks.push(rank..=to);
+        rank = to + 1 + rng.below(width);
+    }
+    let cuts = index.cuts(&ranks).unwrap();
+    assert_eq!(cuts.len(), ranks.len());
+    assert!(cuts.is_sorted_by(|(one, _), (other, _)| one < other));
+    for ((bound, before), range) in cuts.into_iter().zip(ranks) {
+        assert!(range.contains(&before.count), "{before:?} {range:?}");
+        assert_eq!(before, naive.sum(&Span { from: Bound::MIN, to: Some(bound) }));
+    }
+    for none in [0, len, len + 1] {
+        index.cuts(&[none..=none]).expect_err("there is nothing on one side");
     }
 }
 

@@ -19,12 +19,13 @@ impl Composer<'_> {
         let Some(room) = self.free().checked_sub(overhead + width).map(|room| room / width + 1) else {
             return Ok(Answered::Not(Owed { span: owed.span, claim: Claim::List { shorts, here, next } }));
         };
-        let mut listed: Vec<(u64, usize)> = shorts.iter().copied().zip(0..).collect();
-        listed.sort_unstable();
+        self.listed.clear();
+        self.listed.extend(shorts.iter().copied().zip(0..));
+        self.listed.sort_unstable();
         let (mut stopped_at, before) = (None, self.have.len());
         let rest = Span { from: next.unwrap_or_else(|| owed.span.from.clone()), to: owed.span.to.clone() };
         self.shorts.clear();
-        let (missing, have, salt) = (&mut self.shorts, &mut self.have, self.view.salt);
+        let (listed, missing, have, salt) = (&self.listed, &mut self.shorts, &mut self.have, self.view.salt);
         self.view.items(&rest, |key, id| {
             let short = salt.short(id);
             let first = listed.partition_point(|(other, _)| *other < short);

@@ -1,6 +1,6 @@
 //! Writing a message.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use super::LIST_LEN_MAX;
 use super::config::RangeConfig;
@@ -14,14 +14,26 @@ use crate::{Bound, Item, Need, ReconcileError, Span};
 const RESERVE: usize = 16;
 /// Items of one list where a span is listed rather than cut.
 const STREAMED_LIST_LEN: u64 = 512;
+/// So many places are asked for together. A message has room for few more.
+const CUTS: usize = 256;
 /// A span is listed rather than cut if the peer has so many times as many items there.
 const MANY_TIMES: u64 = 4;
 
 /// What lies at one end of a child: known, or to be asked for with all others at the end.
 #[derive(Clone, Copy, Debug)]
-enum Edge {
+pub(super) enum Edge {
     Known(Mark),
     Asked(usize),
+}
+
+impl Edge {
+    /// `marks` are those that were asked for.
+    fn mark(self, marks: &[Mark]) -> Mark {
+        match self {
+            Self::Known(mark) => mark,
+            Self::Asked(at) => marks.get(at).copied().unwrap_or_default(),
+        }
+    }
 }
 
 /// A fingerprint to be filled in.
@@ -46,8 +58,15 @@ pub(super) struct Composer<'a> {
     sent: Vec<Sent>,
     /// Used again and again.
     pub(super) shorts: Vec<u64>,
+    pub(super) listed: Vec<(u64, usize)>,
     pub(super) have: Vec<Item>,
     pub(super) need: Vec<Need>,
+}
+
+/// By how many items the end of a child may be off: as many as a node holds where a child has many more than that, and so few
+/// that it does not take one more cut to get down to lists.
+fn slack(per_child: u64) -> u64 {
+    (per_child / 7).min((per_child / 64).max(8))
 }
 
 /// How a span is cut.
@@ -61,12 +80,25 @@ struct Cut {
     is_streamed: bool,
 }
 
+impl Cut {
+    /// Where children may end, but the last. The set chooses, for what is cheap for it; children stay small enough to be
+    /// listed next.
+    fn ranks(self) -> impl Iterator<Item = RangeInclusive<u64>> {
+        let next = move |rank: &u64| rank.checked_add(self.per_child);
+        let ranks = std::iter::successors(next(&self.from.rank), next).take_while(move |rank| *rank < self.to.rank);
+        ranks.map(move |rank| {
+            let slack = slack(self.per_child).min(self.to.rank - rank - 1);
+            rank - slack..=rank + slack
+        })
+    }
+}
+
 /// What became of an answer.
 pub(super) enum Answered {
     /// It was written.
     Whole,
-    /// A part of it was, and this remains, whose first mark is that of the bound of this number.
-    Part(Owed, Option<usize>),
+    /// A part of it was, and this remains, which begins here if that is not where it began.
+    Part(Owed, Option<Edge>),
     /// Nothing was: there is no room.
     Not(Owed),
 }
@@ -76,13 +108,14 @@ impl<'a> Composer<'a> {
         Self {
             view,
             config,
-            out: Vec::new(),
+            out: Vec::with_capacity(room.min(4 << 10)),
             room,
             equal: 0,
             bounds: Vec::new(),
             gaps: Vec::new(),
             sent: Vec::new(),
             shorts: Vec::new(),
+            listed: Vec::new(),
             have: Vec::new(),
             need: Vec::new(),
         }
@@ -109,8 +142,8 @@ impl<'a> Composer<'a> {
         self.fill(&marks);
         sent.push(std::mem::take(&mut self.sent));
         if let Some((mut part, edge)) = rest {
-            if let (Claim::Differs { from, .. }, Some(mark)) = (&mut part.claim, edge.and_then(|at| marks.get(at))) {
-                *from = *mark;
+            if let (Claim::Differs { from, .. }, Some(edge)) = (&mut part.claim, edge) {
+                *from = edge.mark(&marks);
             }
             owed.push(vec![part]);
         }
@@ -161,13 +194,9 @@ impl<'a> Composer<'a> {
     }
 
     fn fill(&mut self, marks: &[Mark]) {
-        let mark = |edge| match edge {
-            Edge::Known(mark) => mark,
-            Edge::Asked(at) => marks.get(at).copied().unwrap_or_default(),
-        };
         let width = self.view.salt.widths().fingerprint;
         for gap in &self.gaps {
-            let print = self.view.salt.fingerprint(&mark(gap.from).until(&mark(gap.to)));
+            let print = self.view.salt.fingerprint(&gap.from.mark(marks).until(&gap.to.mark(marks)));
             if let Some(to) = self.out.get_mut(gap.at..gap.at + width) {
                 to.copy_from_slice(print.to_le_bytes().split_at(width).0);
             }
@@ -221,24 +250,33 @@ impl<'a> Composer<'a> {
         self.flush();
         let begin = self.out.len();
         self.out.push(ops::SPLIT);
-        let (mut bounds, mut said) = (vec![owed.span.from.clone()], Vec::new());
         let (mut rank, mut edge) = (cut.from.rank, Edge::Known(cut.from));
+        let mut ranks = cut.ranks().peekable();
+        let mut places = self.view.cuts(&ranks.by_ref().take(CUTS).collect::<Vec<_>>())?.into_iter();
+        let (mut bounds, mut said) = (Vec::with_capacity(places.len() + 1), Vec::with_capacity(places.len() + 1));
+        bounds.push(owed.span.from.clone());
         while rank < cut.to.rank {
-            let next = (rank + cut.per_child).min(cut.to.rank);
-            let end = if next < cut.to.rank { Some(self.view.separator(next)?) } else { None };
+            if places.len() == 0 && ranks.peek().is_some() {
+                places = self.view.cuts(&ranks.by_ref().take(CUTS).collect::<Vec<_>>())?.into_iter();
+            }
+            let place = places.next();
+            let next = place.as_ref().map_or(cut.to.rank, |place| place.rank);
+            let mark = place.as_ref().and_then(|place| place.mark);
+            let end = place.map(|place| place.bound);
             let is_list = cut.is_streamed || next - rank <= 1;
             let from = bounds.last().unwrap_or(&owed.span.from);
             if !self.begin_child(from, end.as_ref(), &owed.span, is_list)? {
-                return Ok(self.cut_short(owed, begin, bounds, said));
+                return Ok(self.cut_short(owed, begin, bounds, said, edge));
             }
-            let to = match end {
-                Some(end) => {
+            let to = match (&end, mark) {
+                (Some(end), None) => {
                     self.bounds.push(end.clone());
-                    bounds.push(end);
                     Edge::Asked(self.bounds.len() - 1)
                 }
-                None => Edge::Known(cut.to),
+                (Some(_), Some(mark)) => Edge::Known(mark),
+                (None, _) => Edge::Known(cut.to),
             };
+            bounds.extend(end);
             said.push(if is_list { self.put_list() } else { self.put_gap(edge, to) });
             (rank, edge) = (next, to);
         }
@@ -283,7 +321,14 @@ impl<'a> Composer<'a> {
     }
 
     /// Leaves the rest of a span, of which these children were written, to a later message.
-    fn cut_short(&mut self, mut owed: Owed, begin: usize, mut bounds: Vec<Bound>, said: Vec<Said>) -> Answered {
+    fn cut_short(
+        &mut self,
+        mut owed: Owed,
+        begin: usize,
+        mut bounds: Vec<Bound>,
+        said: Vec<Said>,
+        edge: Edge,
+    ) -> Answered {
         if said.is_empty() {
             self.out.truncate(begin);
             return Answered::Not(owed);
@@ -292,6 +337,6 @@ impl<'a> Composer<'a> {
         let end = bounds.pop().unwrap_or_default();
         self.sent.push(Sent::new(bounds, Some(end.clone()), said));
         owed.span.from = end;
-        Answered::Part(owed, Some(self.bounds.len() - 1))
+        Answered::Part(owed, Some(edge))
     }
 }

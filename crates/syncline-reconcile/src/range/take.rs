@@ -118,23 +118,22 @@ impl<'a> Taker<'a> {
             return Err(ReconcileError::Malformed("an unknown answer"));
         }
         let span = self.pop_fingerprint(sent)?;
-        let mut from = self.push_bound(&span.from);
-        let mut before = span.from;
+        let mut from = self.push_bound(span.from);
         let first = from;
-        while let Some((end, is_list)) = read_child(reader, &before, span.to.as_ref())? {
+        while let Some((end, is_list)) = read_child(reader, self.bound(from), span.to.as_ref())? {
             self.count_part()?;
             let what = self.take_what(reader, is_list)?;
             match end {
                 ChildEnd::Bound(end) => {
-                    let to = self.push_bound(&end);
+                    let to = self.push_bound(end);
                     self.fresh.push(Fresh { from, to: Some(to), what });
-                    (from, before) = (to, end);
+                    from = to;
                 }
                 ChildEnd::Last if from == first => {
                     return Err(ReconcileError::Malformed("a cut into one"));
                 }
                 ChildEnd::Last => {
-                    let to = span.to.as_ref().map(|to| self.push_bound(to));
+                    let to = span.to.map(|to| self.push_bound(to));
                     self.fresh.push(Fresh { from, to, what });
                     return Ok(false);
                 }
@@ -143,7 +142,7 @@ impl<'a> Taker<'a> {
         if from == first {
             return Err(ReconcileError::Malformed("a cut without a child"));
         }
-        sent.push(vec![Sent::one(Span { from: before, to: span.to }, Said::Fingerprint)]);
+        sent.push(vec![Sent::one(Span { from: self.bound(from).clone(), to: span.to }, Said::Fingerprint)]);
         Ok(true)
     }
 
@@ -170,8 +169,8 @@ impl<'a> Taker<'a> {
             low => reader.bear_out(low.into(), width)?,
         };
         let shorts = read_shorts(reader, len, width)?;
-        let from = self.push_bound(&span.from);
-        let to = span.to.as_ref().map(|to| self.push_bound(to));
+        let from = self.push_bound(span.from);
+        let to = span.to.map(|to| self.push_bound(to));
         self.fresh.push(Fresh { from, to, what: What::List(shorts) });
         Ok(false)
     }
@@ -215,6 +214,7 @@ impl<'a> Taker<'a> {
             return Err(ReconcileError::Malformed("what is missing is not of the list"));
         }
         let (mut at, have) = (0, &mut self.have);
+        have.reserve(missing.iter().map(|bits| bits.count_ones() as usize).sum());
         self.view.items(span, |key, id| {
             if is_missing(at) {
                 have.push(Item::new(key, *id));
@@ -226,11 +226,17 @@ impl<'a> Taker<'a> {
     }
 
     /// The number of a bound, which is not before those that are there.
-    fn push_bound(&mut self, bound: &Bound) -> usize {
-        if self.bounds.last() != Some(bound) {
-            self.bounds.push(bound.clone());
+    fn push_bound(&mut self, bound: Bound) -> usize {
+        if self.bounds.last() != Some(&bound) {
+            self.bounds.push(bound);
         }
         self.bounds.len() - 1
+    }
+
+    /// The bound of a number.
+    fn bound(&self, at: usize) -> &Bound {
+        static MIN: Bound = Bound::MIN;
+        self.bounds.get(at).unwrap_or(&MIN)
     }
 
     /// Compares all fingerprints of the message.
@@ -270,5 +276,9 @@ fn read_shorts(reader: &mut Reader<'_>, len: usize, width: usize) -> Result<Vec<
     if len > LIST_LEN_MAX {
         return Err(ReconcileError::Malformed("a list is too long"));
     }
-    (0..len).map(|_| reader.low(width)).collect()
+    let mut shorts = Vec::with_capacity(len);
+    for _ in 0..len {
+        shorts.push(reader.low(width)?);
+    }
+    Ok(shorts)
 }

@@ -33,9 +33,7 @@ impl Common {
             responder: salt.digest(Role::Responder, common),
         };
         if self.span == Span::ALL {
-            for id in found.iter().skip(self.removed_count) {
-                self.removed.add(set.set_key(), id);
-            }
+            self.removed.add_all(set.set_key(), found.get(self.removed_count..).unwrap_or_default());
             self.removed_count = found.len();
             let mut common = set.accumulator()?;
             common.subtract(&self.removed);

@@ -1,9 +1,12 @@
 //! The set as one run sees it.
 
-use std::{fmt, ops::ControlFlow};
+use std::{
+    fmt,
+    ops::{ControlFlow, RangeInclusive},
+};
 
 use super::salt::Salt;
-use crate::{Bound, Fingerprint, IndexError, Item, ItemId, ReconcileError, ReconcileSet, Span};
+use crate::{Bound, Fingerprint, IndexError, ItemId, ReconcileError, ReconcileSet, Span};
 
 /// A place, and what lies before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,26 +115,29 @@ impl View<'_> {
         Ok(())
     }
 
-    /// The shortest bound between the item of this rank and the one before it.
-    pub(super) fn separator(&self, rank: u64) -> Result<Bound, ReconcileError> {
-        let missing = || IndexError::Corrupt("an item within the set's length is missing");
-        let before = self.set.select(rank.saturating_sub(1))?.ok_or_else(missing)?;
-        let at = self.set.select(rank)?.ok_or_else(missing)?;
-        Ok(separate(&before, &at))
+    /// Places with so many items of the set before them as each range of ranks allows, in ascending order. With each comes
+    /// its rank, and its mark if that is known without reading the items.
+    pub(super) fn cuts(&self, ranks: &[RangeInclusive<u64>]) -> Result<Vec<Place>, ReconcileError> {
+        let cuts = self.set.cuts(ranks)?;
+        if cuts.len() != ranks.len() || cuts.iter().zip(ranks).any(|((_, print), range)| !range.contains(&print.count))
+        {
+            return Err(IndexError::Corrupt("a cut is not where it should be").into());
+        }
+        let place = |(bound, print): (Bound, Fingerprint)| Place {
+            bound,
+            rank: print.count,
+            mark: (!self.is_salted()).then(|| print.into()),
+        };
+        Ok(cuts.into_iter().map(place).collect())
     }
 }
 
-/// The shortest bound behind one item and not behind another that follows it.
-fn separate(before: &Item, at: &Item) -> Bound {
-    let first_difference =
-        |one: &[u8], other: &[u8]| one.iter().zip(other).take_while(|(one, other)| one == other).count() + 1;
-    if before.key == at.key {
-        let len = first_difference(before.id.as_bytes(), at.id.as_bytes()).min(ItemId::LEN);
-        Bound { key: at.key.clone(), id_prefix: at.id.as_bytes().split_at(len).0.to_vec() }
-    } else {
-        let len = first_difference(&before.key, &at.key).min(at.key.len());
-        Bound { key: at.key.split_at(len).0.to_vec(), id_prefix: Vec::new() }
-    }
+/// A place to cut at.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) bound: Bound,
+    pub(super) rank: u64,
+    pub(super) mark: Option<Mark>,
 }
 
 impl fmt::Debug for View<'_> {

@@ -62,7 +62,8 @@ pub struct Decoder {
     /// What is left of the symbols.
     symbols: Vec<Symbol>,
     found: Vec<Found>,
-    seen: BTreeSet<IdPart>,
+    /// Their parts, as numbers.
+    seen: BTreeSet<u128>,
     complete: bool,
     failed: bool,
 }
@@ -144,7 +145,7 @@ impl Decoder {
                 continue;
             };
             // Each item that there really is leaves one symbol empty for good.
-            if self.found.len() >= self.symbols.len() || !self.seen.insert(found.difference.part) {
+            if self.found.len() >= self.symbols.len() || !self.seen.insert(found.symbol.part) {
                 return Err(DecodeError::Inconsistent);
             }
             let mut was_there = false;

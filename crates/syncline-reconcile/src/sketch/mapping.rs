@@ -40,9 +40,11 @@ impl Mapping {
     pub(crate) fn advance(&mut self) {
         // 53 random bits as a fraction in (0, 1].
         let fraction = ((self.random() >> 11) + 1) as f64 * (1.0 / (1u64 << 53) as f64);
-        let gap = ((self.next as f64 + 1.5) * (1.0 / fraction.sqrt() - 1.0)).ceil();
-        // A cast of a float to an integer saturates.
-        self.next = self.next.saturating_add((gap as usize).max(1));
+        let gap = (self.next as f64 + 1.5) * (1.0 / fraction.sqrt() - 1.0);
+        // Rounded up, without a call to the mathematical library. A cast of a float to an integer saturates.
+        let whole = gap as usize;
+        let gap = if (whole as f64) < gap { whole.saturating_add(1) } else { whole };
+        self.next = self.next.saturating_add(gap.max(1));
     }
 
     /// A step of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).

@@ -11,7 +11,9 @@ use bytes::Bytes;
 
 use crate::range::Offer;
 use crate::wire::{Reader, kind};
-use crate::{Decoder, Need, Nonce, RangeReconciler, ReconcileError, ReconcileSet, Reconciler, Step};
+use crate::{
+    Decoder, IdPart, IndexError, Item, Need, Nonce, RangeReconciler, ReconcileError, ReconcileSet, Reconciler, Step,
+};
 
 pub use self::config::SketchConfig;
 use self::opener::Found;
@@ -174,4 +176,10 @@ impl Reconciler for SketchReconciler {
 
 fn message(kind: u8, body: &[u8]) -> Bytes {
     [&[kind], body].concat().into()
+}
+
+/// The items of these parts, which are in ascending order. Nothing if there is not one for each.
+fn find_all(set: &dyn ReconcileSet, parts: &[IdPart]) -> Result<Option<Vec<Item>>, IndexError> {
+    let found: Option<Vec<Item>> = set.find_all(parts)?.into_iter().collect();
+    Ok(found.filter(|found| found.len() == parts.len()))
 }

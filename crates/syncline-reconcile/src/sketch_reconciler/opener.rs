@@ -1,7 +1,7 @@
 //! The side that decodes.
 
 use super::config::is_worth_it;
-use super::{Decoding, Phase, SketchReconciler, message};
+use super::{Decoding, Phase, SketchReconciler, find_all, message};
 use crate::range::{DIGEST_LEN, Digest};
 use crate::wire::{kind, put_low, put_varint, read_symbols};
 use crate::{Decoder, IdPart, Item, Need, ReconcileError, ReconcileSet, Side, Step, Symbol, estimate_difference};
@@ -83,19 +83,20 @@ impl SketchReconciler {
 
     /// Tells the peer what was found.
     fn found(&mut self, set: &dyn ReconcileSet, decoding: &Decoding) -> Result<Step, ReconcileError> {
-        let (mut have, mut need) = (Vec::new(), Vec::new());
+        let (mut ours, mut need) = (Vec::new(), Vec::new());
         for difference in decoding.decoder.iter().flat_map(Decoder::differences) {
             match difference.side {
                 Side::Theirs => need.push(difference.part),
-                Side::Ours => match set.find(&difference.part)? {
-                    Some(item) => have.push(item),
-                    // Somebody made symbols look like an item that there is not.
-                    None => return self.take_over(set, decoding.count),
-                },
+                Side::Ours => ours.push(difference.part),
             }
         }
-        have.sort_unstable();
+        ours.sort_unstable();
         need.sort_unstable();
+        let Some(mut have) = find_all(set, &ours)? else {
+            // Somebody made symbols look like an item that there is not.
+            return self.take_over(set, decoding.count);
+        };
+        have.sort_unstable();
         let (ours, expected) = self.ranges.digests_without(set, &have)?;
         let width = self.ranges.short_width();
         let mut body = Vec::with_capacity(DIGEST_LEN + 10 + need.len() * IdPart::LEN + have.len() * width);

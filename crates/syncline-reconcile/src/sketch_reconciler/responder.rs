@@ -1,7 +1,7 @@
 //! The side that sends symbols.
 
 use super::config::is_worth_it;
-use super::{Phase, Sending, SketchReconciler, message};
+use super::{Phase, Sending, SketchReconciler, find_all, message};
 use crate::range::{Digest, Greeted};
 use crate::wire::{Reader, SYMBOL_LEN_MAX, kind, put_varint, write_symbols};
 use crate::{IdPart, Nonce, RangeReconciler, ReconcileError, ReconcileSet, Step};
@@ -79,18 +79,17 @@ impl SketchReconciler {
         let wanted = read_parts(&mut reader)?;
         let width = self.ranges.short_width();
         let len = reader.count(width)?;
-        let need: Vec<_> = (0..len).map(|_| reader.low(width).map(RangeReconciler::need)).collect::<Result<_, _>>()?;
+        let mut need = Vec::with_capacity(len);
+        for _ in 0..len {
+            need.push(RangeReconciler::need(reader.low(width)?));
+        }
         reader.end()?;
         if wanted.len() + need.len() > sending.sent {
             return Err(ReconcileError::Malformed("more differences than symbols"));
         }
-        let mut have = Vec::with_capacity(wanted.len());
-        for part in &wanted {
-            match set.find(part)? {
-                Some(item) => have.push(item),
-                None => return self.take_over(set, sending.count),
-            }
-        }
+        let Some(have) = find_all(set, &wanted)? else {
+            return self.take_over(set, sending.count);
+        };
         let (ours, expected) = self.ranges.digests_without(set, &have)?;
         if shown != expected {
             return self.take_over(set, sending.count);
@@ -122,7 +121,10 @@ impl SketchReconciler {
 /// Parts of ids, each once.
 fn read_parts(reader: &mut Reader<'_>) -> Result<Vec<IdPart>, ReconcileError> {
     let len = reader.count(IdPart::LEN)?;
-    let parts: Vec<_> = (0..len).map(|_| reader.array().map(IdPart::from_bytes)).collect::<Result<_, _>>()?;
+    let mut parts = Vec::with_capacity(len);
+    for _ in 0..len {
+        parts.push(IdPart::from_bytes(reader.array()?));
+    }
     if parts.is_sorted_by(|one, other| one < other) {
         Ok(parts)
     } else {

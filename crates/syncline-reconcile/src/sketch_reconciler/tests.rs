@@ -85,7 +85,7 @@ fn stream(one: &dyn ReconcileSet, other: &dyn ReconcileSet, rng: &mut Rng) -> (P
 
 #[test]
 fn symbols_may_be_streamed() {
-    for_each_seed(30, |rng| {
+    for_each_seed(15, |rng| {
         let symbols = [128, 1_024][rng.below(2) as usize];
         let (size, shift) = (rng.below(2_000), rng.below(300));
         let (one, other) = (memory_set(symbols, 0..size), memory_set(symbols, shift..size + shift));

@@ -87,7 +87,7 @@ fn random_set(rng: &mut Rng, commits: u64) -> (MemoryDb, MemorySet, BTreeSet<Ite
 
 #[test]
 fn says_what_a_scan_and_what_a_set_in_memory_say() {
-    for_each_seed(15, |rng| {
+    for_each_seed(8, |rng| {
         let (db, memory, model) = random_set(rng, 60);
         let items: Vec<Item> = model.into_iter().collect();
         set().check(&*db.snapshot().unwrap()).unwrap();

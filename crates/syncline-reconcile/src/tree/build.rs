@@ -37,7 +37,7 @@ impl<'a, K: Kind> Builder<'a, K> {
 
     /// Adds an entry that is greater than the last.
     pub(super) fn push(&mut self, entry: Entry<'_>) {
-        if self.pending.len() == K::CAPACITY {
+        if self.pending.len() == K::LEAF_CAPACITY {
             self.flush();
         }
         self.pending.push((entry.0.to_vec(), entry.1.to_vec()));

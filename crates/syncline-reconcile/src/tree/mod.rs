@@ -9,16 +9,23 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, ops::ControlFlow, sync::Arc};
+use std::{
+    fmt,
+    ops::{ControlFlow, RangeInclusive},
+    sync::Arc,
+};
 
 pub(crate) use self::parts::PartIndex;
 use self::{
     build::Builder,
     node::{Inner, Kind, Node},
     packed::{Entry, Packed, Shape},
-    query::Before,
+    query::{Before, Cuts},
 };
-use crate::{Bound, Fingerprint, IndexError, Item, ItemId, SetKey, Span, SummaryIndex};
+use crate::{
+    Bound, Fingerprint, IndexError, Item, ItemId, SetKey, Span, SummaryIndex,
+    compare::{compare_pairs, is_same},
+};
 
 /// How many nodes were looked at, for the tests of what an answer costs.
 mod touched {
@@ -47,6 +54,8 @@ impl Shape for Keyed {
 }
 
 impl Kind for Keyed {
+    /// A sum up to somewhere in a leaf hashes a quarter of it on average, so that leaves are small.
+    const LEAF_CAPACITY: usize = 16;
     const CAPACITY: usize = 32;
 
     type Sum = Fingerprint;
@@ -111,10 +120,10 @@ impl<K: Kind> Tree<K> {
     }
 }
 
-/// A [`SummaryIndex`] in memory: a B+tree of up to 32 entries per node. Each inner node has the count and the sum of each
+/// A [`SummaryIndex`] in memory: a B+tree of up to 32 children per node and 16 items per leaf. Each inner node has the count and the sum of each
 /// of its children beside the bounds between them, so that an answer reads one path.
 ///
-/// A million items with keys of 8 to 40 bytes take some 65 MB. Entries are packed, and a leaf has room for
+/// A million items with keys of 8 to 40 bytes take some 70 MB. Entries are packed, and a leaf has room for
 /// what is in it and no more; a change writes its leaf anew. A clone costs a reference count and keeps what it saw: a later
 /// change copies the path to it.
 #[derive(Clone)]
@@ -197,14 +206,32 @@ impl TreeIndex {
     /// The first item under `key` whose id begins so.
     pub(crate) fn find_under(&self, key: &[u8], beginning: &[u8]) -> Option<Item> {
         let mut found = None;
-        let _ = query::scan(&self.tree.root, (key, beginning), &mut |(head, id)| {
-            if head == key && id.starts_with(beginning) {
-                found = Some(Item::new(head, id_of(id)));
-            }
+        let _ = query::scan(&self.tree.root, (key, beginning), &mut |entry| {
+            found = item_of(entry, (key, beginning));
             ControlFlow::Break(())
         });
         found
     }
+
+    /// The same for each of some keys and beginnings, which are in ascending order.
+    pub(crate) fn find_all_under(&self, places: &[Entry<'_>]) -> Vec<Option<Item>> {
+        let mut found = Vec::with_capacity(places.len());
+        query::each_leaf(&self.tree.root, places, |entries, place| {
+            let at = entries.partition_point(|entry| compare_pairs(entry, *place).is_lt());
+            // Behind the last entry of the leaf the first of the next one may be meant.
+            found.push(if at < entries.len() {
+                item_of(entries.get(at), *place)
+            } else {
+                self.find_under(place.0, place.1)
+            });
+        });
+        found
+    }
+}
+
+/// The item of an entry, if it stands under such a key and its id begins so.
+fn item_of((key, id): Entry<'_>, (wanted, beginning): Entry<'_>) -> Option<Item> {
+    (is_same(key, wanted) && id.starts_with(beginning)).then(|| Item::new(key, id_of(id)))
 }
 
 pub(crate) fn check_key(key: &[u8]) -> Result<(), IndexError> {
@@ -235,9 +262,7 @@ impl SummaryIndex for TreeIndex {
         if !bounds.is_sorted() {
             return Err(IndexError::Unordered);
         }
-        let mut before = Before { kind: &self.tree.kind, sums: Vec::with_capacity(bounds.len()) };
-        before.visit(&self.tree.root, bounds, Fingerprint::EMPTY, self.tree.total);
-        Ok(before.sums)
+        Ok(Before::sums(&self.tree.kind, &self.tree.root, bounds, self.tree.total))
     }
 
     fn rank(&self, bound: &Bound) -> Result<u64, IndexError> {
@@ -246,6 +271,11 @@ impl SummaryIndex for TreeIndex {
 
     fn select(&self, rank: u64) -> Result<Option<Item>, IndexError> {
         Ok(query::select(&self.tree.root, rank).map(|(key, id)| Item::new(key, id_of(id))))
+    }
+
+    fn cuts(&self, ranks: &[RangeInclusive<u64>]) -> Result<Vec<(Bound, Fingerprint)>, IndexError> {
+        Cuts::places(&self.tree.kind, &self.tree.root, ranks, self.tree.total)
+            .ok_or(IndexError::Corrupt("an item within the set's length is missing"))
     }
 
     fn items(&self, span: &Span, visit: &mut dyn FnMut(&[u8], &ItemId) -> ControlFlow<()>) -> Result<(), IndexError> {

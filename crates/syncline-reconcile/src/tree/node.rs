@@ -7,10 +7,13 @@ use std::{
 };
 
 use super::packed::{Entry, Free, Packed, Shape};
+use crate::{Bound, compare::compare_pairs};
 
 /// What a tree is made of: how its entries are cut in two, and what is summed.
 pub(super) trait Kind: Shape + Sized + Debug {
-    /// Most entries of a leaf and most children of an inner node. Together they are below 64 KiB.
+    /// Most entries of a leaf. Together they are below 64 KiB.
+    const LEAF_CAPACITY: usize;
+    /// Most children of an inner node.
     const CAPACITY: usize;
 
     type Sum: Copy + Default + PartialEq + Debug + AddAssign + SubAssign;
@@ -66,6 +69,22 @@ impl<K: Kind> Node<K> {
         match self {
             Self::Leaf(entries) => entries.len(),
             Self::Inner(inner) => inner.children.len(),
+        }
+    }
+
+    /// Fetches what a search looks at.
+    pub(super) fn touch(&self) {
+        match self {
+            Self::Leaf(entries) => entries.touch(),
+            Self::Inner(inner) => inner.separators.touch(),
+        }
+    }
+
+    /// Most entries or children.
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Leaf(_) => K::LEAF_CAPACITY,
+            Self::Inner(_) => K::CAPACITY,
         }
     }
 
@@ -127,7 +146,7 @@ impl<K: Kind> Node<K> {
 impl<K: Kind> Inner<K> {
     /// The child in whose span an entry falls.
     pub(super) fn child_of(&self, entry: Entry<'_>) -> usize {
-        self.separators.partition_point(|separator| separator <= entry)
+        self.separators.partition_point(|separator| compare_pairs(separator, entry).is_le())
     }
 
     fn insert(&mut self, kind: &K, entry: Entry<'_>, sum: K::Sum) -> Option<Split<K>> {
@@ -177,12 +196,13 @@ impl<K: Kind> Inner<K> {
             }
             return;
         }
-        if width >= K::CAPACITY / 4 || self.children.len() == 1 {
+        let capacity = self.children[at].capacity();
+        if width >= capacity / 4 || self.children.len() == 1 {
             return;
         }
         // Sparse: joined with a neighbour if both together leave some room.
         let left = at.saturating_sub(1);
-        if self.children[left].width() + self.children[left + 1].width() <= K::CAPACITY * 3 / 4 {
+        if self.children[left].width() + self.children[left + 1].width() <= capacity * 3 / 4 {
             let right = self.children.remove(left + 1);
             let sum = self.sums.remove(left + 1);
             self.sums[left] += sum;
@@ -206,7 +226,7 @@ pub(super) fn total<K: Kind>(sums: &[K::Sum]) -> K::Sum {
 }
 
 fn split_entries<K: Kind>(kind: &K, entries: &mut Packed<K>, inserted: usize) -> Option<Split<K>> {
-    if entries.len() <= K::CAPACITY {
+    if entries.len() <= K::LEAF_CAPACITY {
         return None;
     }
     // Who appends in order fills the leaf to the brim instead of leaving it half empty for ever.
@@ -221,13 +241,6 @@ fn split_entries<K: Kind>(kind: &K, entries: &mut Packed<K>, inserted: usize) ->
 
 /// The shortest place behind one entry and not behind the next.
 pub(super) fn separate(left: Entry<'_>, right: Entry<'_>) -> (Vec<u8>, Vec<u8>) {
-    let beginning = |left: &[u8], right: &[u8]| {
-        let common = left.iter().zip(right).take_while(|(a, b)| a == b).count();
-        right[..right.len().min(common + 1)].to_vec()
-    };
-    if left.0 == right.0 {
-        (right.0.to_vec(), beginning(left.1, right.1))
-    } else {
-        (beginning(left.0, right.0), Vec::new())
-    }
+    let Bound { key, id_prefix } = Bound::between(left, right);
+    (key, id_prefix)
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, marker::PhantomData, ops::Range, sync::Arc};
 
+use crate::compare::compare_pairs;
+
 /// Where a pair is cut in two.
 pub(super) trait Shape: 'static {
     /// Whether the length of the first string is stored, because that of the pair does not give it away.
@@ -10,6 +12,8 @@ pub(super) trait Shape: 'static {
     /// The length of the first string of a pair of this length, unless it is stored.
     fn head_len(len: usize) -> usize;
 }
+
+const CACHE_LINE: usize = 64;
 
 /// The two strings may have any length.
 #[derive(Debug)]
@@ -61,7 +65,12 @@ impl<S: Shape> Packed<S> {
 
     /// How many entries satisfy `before`, which those do that stand in front.
     pub(super) fn partition_point(&self, before: impl Fn(Entry<'_>) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
+        self.partition_point_from(0, before)
+    }
+
+    /// The same if it is known of some.
+    pub(super) fn partition_point_from(&self, known: usize, before: impl Fn(Entry<'_>) -> bool) -> usize {
+        let (mut low, mut high) = (known, self.len());
         while low < high {
             let middle = low.midpoint(high);
             if before(self.get(middle)) {
@@ -75,8 +84,8 @@ impl<S: Shape> Packed<S> {
 
     /// Where an entry is, or where it would have to be.
     pub(super) fn search(&self, entry: Entry<'_>) -> Result<usize, usize> {
-        let at = self.partition_point(|other| other < entry);
-        if at < self.len() && self.get(at) == entry { Ok(at) } else { Err(at) }
+        let at = self.partition_point(|other| compare_pairs(other, entry).is_lt());
+        if at < self.len() && compare_pairs(self.get(at), entry).is_eq() { Ok(at) } else { Err(at) }
     }
 
     /// The same with other entries in place of some.
@@ -118,6 +127,11 @@ impl<S: Shape> Packed<S> {
     /// The entries before and from a place.
     pub(super) fn split(&self, at: usize) -> (Self, Self) {
         (self.replace(at..self.len(), &[]), self.replace(0..at, &[]))
+    }
+
+    /// Reads a byte of each cache line, so that all of them are fetched at once, and not one after the other by a search.
+    pub(super) fn touch(&self) {
+        std::hint::black_box(self.bytes.iter().step_by(CACHE_LINE).fold(0, |all, byte| all ^ byte));
     }
 
     /// Bytes that it holds, with the counts of references.

@@ -9,7 +9,7 @@ use super::{
     packed::{Entry, Shape},
     query,
 };
-use crate::{IdPart, Item, ItemId, TreeIndex};
+use crate::{IdPart, Item, ItemId, TreeIndex, compare::compare_pairs};
 
 /// Bytes of an id that are kept, to save memory. Among `n` items there are `n / 2^32` others with the same on average; they
 /// are told apart by looking them up, one after the other.
@@ -27,6 +27,7 @@ impl Shape for ByPart {
 
 impl Kind for ByPart {
     /// Nothing is summed over a part of a leaf, so that it may be larger.
+    const LEAF_CAPACITY: usize = 60;
     const CAPACITY: usize = 48;
 
     type Sum = u64;
@@ -52,7 +53,7 @@ impl PartIndex {
     /// That of items which are in no particular order and have no duplicate.
     pub(crate) fn of(items: &[Item]) -> Self {
         let mut entries: Vec<Entry<'_>> = items.iter().map(|item| entry(&item.key, &item.id)).collect();
-        entries.sort_unstable();
+        entries.sort_unstable_by(|one, other| compare_pairs(*one, *other));
         entries.dedup();
         let mut builder = Builder::new(&ByPart);
         entries.into_iter().for_each(|entry| builder.push(entry));
@@ -87,6 +88,33 @@ impl PartIndex {
             found = index.find_under(key, part.as_bytes());
             if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        found
+    }
+
+    /// The item of `index` whose id begins with each of these parts, which are in ascending order.
+    pub(crate) fn find_all(&self, parts: &[IdPart], index: &TreeIndex) -> Vec<Option<Item>> {
+        let prefixes: Vec<Entry<'_>> = parts.iter().map(|part| (&part.as_bytes()[..PREFIX], &[][..])).collect();
+        let mut found = vec![None; parts.len()];
+        let mut places: Vec<(Entry<'_>, usize)> = Vec::with_capacity(parts.len());
+        let mut next = 0;
+        query::each_leaf(&self.tree.root, &prefixes, |entries, place| {
+            let at = entries.partition_point(|entry| compare_pairs(entry, *place).is_lt());
+            if at + 1 < entries.len() && entries.get(at + 1).0 != place.0 {
+                let (head, key) = entries.get(at);
+                if head == place.0 {
+                    places.push(((key, parts[next].as_bytes()), next));
+                }
+            } else {
+                // Several, or more of them may be in the next leaf.
+                found[next] = self.find(&parts[next], index);
+            }
+            next += 1;
+        });
+        places.sort_unstable_by(|(one, _), (other, _)| compare_pairs(*one, *other));
+        let (places, numbers): (Vec<Entry<'_>>, Vec<usize>) = places.into_iter().unzip();
+        for (item, number) in index.find_all_under(&places).into_iter().zip(numbers) {
+            found[number] = item;
+        }
         found
     }
 }

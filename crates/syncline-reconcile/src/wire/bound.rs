@@ -4,7 +4,7 @@
 //! begins with too, so that is left out.
 
 use super::{Reader, put_varint, varint_len};
-use crate::{Bound, Item, ItemId, ReconcileError};
+use crate::{Bound, Item, ItemId, ReconcileError, compare::is_same};
 
 /// Flag of a bound's head: its key is that of the bound before.
 const SAME_KEY: u8 = 0x02;
@@ -31,7 +31,7 @@ fn known(before: &Bound, end: Option<&Bound>) -> usize {
 
 fn known_id(before: &Bound, end: Option<&Bound>, key: &[u8]) -> usize {
     match end {
-        Some(end) if before.key == key && end.key == key => common(&before.id_prefix, &end.id_prefix),
+        Some(end) if is_same(&before.key, key) && is_same(&end.key, key) => common(&before.id_prefix, &end.id_prefix),
         _ => 0,
     }
 }
@@ -43,7 +43,7 @@ fn common(one: &[u8], other: &[u8]) -> usize {
 /// Bytes that [`write_bound`] takes.
 pub(crate) fn bound_len(before: &Bound, end: Option<&Bound>, bound: &Bound) -> usize {
     let id = bound.id_prefix.len() - known_id(before, end, &bound.key).min(bound.id_prefix.len());
-    let key = if bound.key == before.key {
+    let key = if is_same(&bound.key, &before.key) {
         0
     } else {
         let rest = bound.key.len() - known(before, end).min(bound.key.len());
@@ -54,7 +54,7 @@ pub(crate) fn bound_len(before: &Bound, end: Option<&Bound>, bound: &Bound) -> u
 
 /// Appends a bound that lies behind `before` and before `end`.
 pub(crate) fn write_bound(out: &mut Vec<u8>, before: &Bound, end: Option<&Bound>, bound: &Bound, list: bool) {
-    let same = bound.key == before.key;
+    let same = is_same(&bound.key, &before.key);
     let id = bound.id_prefix.get(known_id(before, end, &bound.key)..).unwrap_or_default();
     out.push((id.len() as u8) << 2 | if same { SAME_KEY } else { 0 } | if list { LIST } else { 0 });
     if !same {
