@@ -285,11 +285,11 @@ fn messages_out_of_their_order_are_refused() {
         }),
         ("unexpected \"ranges\"", &|peer| {
             // Few heights are told, not compared.
-            peer.hello(32);
+            peer.hello(128);
             Writer::new(&mut peer.out).array(2).unsigned(4).bytes(&[1]);
         }),
         ("not well formed", &|peer| {
-            peer.hello(33);
+            peer.hello(129);
             Writer::new(&mut peer.out).array(2).unsigned(4).bytes(&[1]);
         }),
         ("unexpected \"ack\"", &|peer| {

@@ -14,7 +14,7 @@ use crate::store::live::Height;
 use crate::store::{LogId, Tip};
 
 /// Up to so many logs on either side are told outright.
-const LIST_MAX: u64 = 32;
+const LIST_MAX: u64 = 128;
 
 #[derive(Debug)]
 pub(super) struct HeightExchange<L> {
