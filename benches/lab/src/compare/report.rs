@@ -92,6 +92,10 @@ fn growth(growth: &[Measured]) -> String {
 const PAGE: &str = include_str!("page.md");
 
 fn ratio(ratio: f64) -> String {
+    if ratio > 1e6 {
+        // Ours is too small to be measured.
+        return "-".into();
+    }
     if ratio < 10.0 { format!("{ratio:.2}x").replace(".00x", "x") } else { format!("{ratio:.0}x") }
 }
 

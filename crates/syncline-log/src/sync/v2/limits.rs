@@ -10,7 +10,7 @@ use std::time::Duration;
 /// | bytes received | 16 GiB | `UnexpectedBehaviour` |
 /// | bodies that a peer is given | 65 536 | the rest is said to be missing |
 /// | rejected operations | 1 024 | `UnexpectedBehaviour` |
-/// | operations verified and stored together | 512 | (a bound on memory) |
+/// | operations verified and stored together | 8 192 | (a bound on memory) |
 /// | bytes verified and stored together | 4 MiB | (a bound on memory) |
 /// | longest body to receive | unlimited | the body stays behind, to be fetched later |
 /// | handshake deadline | 10 s | `UnexpectedBehaviour`, if there is a timer |
@@ -47,7 +47,7 @@ impl Default for Limits {
             bytes_received_max: 16 << 30,
             payloads_wanted_max: 1 << 16,
             rejected_max: 1_024,
-            batch_operations_max: 512,
+            batch_operations_max: 8_192,
             batch_bytes_max: 4 << 20,
             body_len_max: u64::MAX,
             handshake: Duration::from_secs(10),
