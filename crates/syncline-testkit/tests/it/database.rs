@@ -6,7 +6,11 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -178,6 +182,8 @@ const DEFECTS: [Defect; 19] = [
 struct Broken {
     inner: Arc<MemoryDb>,
     defect: Defect,
+    /// How many snapshots were taken.
+    snapshots: AtomicU64,
 }
 
 impl Broken {
@@ -186,7 +192,7 @@ impl Broken {
             Defect::NoLimits => Limits::default().max_key_len(1 << 20),
             _ => Limits::default(),
         };
-        Self { inner: Arc::new(MemoryDb::with_limits(limits)), defect }
+        Self { inner: Arc::new(MemoryDb::with_limits(limits)), defect, snapshots: AtomicU64::new(0) }
     }
 
     fn failed(&self, batch: &Batch) -> Option<CommitError> {
@@ -230,6 +236,7 @@ impl Broken {
 
     fn apply(&self, ops: Vec<Op>) -> Result<(), CommitError> {
         let mut batch = Batch::new();
+        let has_parts = ops.len() > 1;
         for op in ops {
             match op {
                 Op::Put { key, .. } | Op::Delete { key } if key.is_empty() && self.defect == Defect::TakesEmptyKeys => {
@@ -240,10 +247,24 @@ impl Broken {
             }
             if self.defect == Defect::SplitsBatches {
                 self.inner.commit(std::mem::take(&mut batch), Durability::Immediate)?;
-                std::thread::yield_now();
+                // The thread of a test has a name, those that it starts have none: only then somebody may be looking.
+                if has_parts && std::thread::current().name().is_none() {
+                    self.wait_for_a_look();
+                }
             }
         }
         self.inner.commit(batch, Durability::Immediate)
+    }
+
+    /// Gives another thread the time to see what is half done, however slow the machine is; gives up in the end.
+    fn wait_for_a_look(&self) {
+        let before = self.snapshots.load(Ordering::SeqCst);
+        for _ in 0..20 {
+            if self.snapshots.load(Ordering::SeqCst) > before + 1 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -252,6 +273,7 @@ static COMMITS: Mutex<()> = Mutex::new(());
 
 impl Database for Broken {
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, StorageError> {
+        self.snapshots.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(BrokenSnapshot {
             live: Arc::clone(&self.inner),
             inner: self.inner.snapshot()?,

@@ -386,13 +386,9 @@ impl<T: TopicQuery, L: LogId> Machine for LogMachine<T, L> {
     fn handle(&mut self, now: Timestamp, input: Input<'_, Response<T, L>>) -> Result<(), SyncError> {
         match input {
             Input::Received(bytes) => self.received(now, bytes)?,
-            Input::Sent(_) => {
-                // What a stream takes at once may only have gone into a buffer of its own. While there is much to send that
-                // comes to an end soon; with a push now and then it does not.
-                if !self.is_live || now > self.sent_at + BUFFERED {
-                    self.moved_at = now;
-                }
-            }
+            // What a stream takes at once may only have gone into a buffer of its own. While there is much to send that comes to
+            // an end soon; with a push now and then it does not.
+            Input::Sent(_) if !self.is_live || now > self.sent_at + BUFFERED => self.moved_at = now,
             Input::Closed => {
                 self.closed = true;
                 // What has come is kept.
