@@ -282,8 +282,11 @@ impl<T: TopicQuery, L: LogId> LogMachine<T, L> {
             return;
         }
         if change.is_deleted {
-            // Should it begin again, then from its beginning.
-            self.outgoing.runs.remove(&log);
+            // Should it begin again, then from its beginning. A run that waits keeps its turn, and what it knew of the peer's
+            // tip is about the log that is gone.
+            if let Some(run) = self.outgoing.runs.get_mut(&log) {
+                run.known = None;
+            }
             self.outgoing.set_peer_height(log.clone(), None);
         }
         let Some(to) = change.appended_to else { return };
