@@ -1,4 +1,4 @@
-//! What was found while the wire format was written down, and mended.
+//! What each message may make of a session at its edges: ends, acknowledgements, peers that read nothing or have other topics.
 
 use std::sync::Arc;
 use std::time::Duration;
