@@ -2,6 +2,8 @@
 
 mod compare;
 mod reconcile;
+#[cfg(feature = "iroh")]
+mod record;
 mod run;
 
 use std::fmt;
@@ -35,6 +37,9 @@ enum Command {
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks.md"), hide_default_value = true)]
         page: PathBuf,
     },
+    /// Measures iroh-docs alone, and writes down what builds without it compare with.
+    #[cfg(feature = "iroh")]
+    Record(record::Record),
     /// Runs reconcilers of sets over the same sets, side by side.
     Reconcile(reconcile::Reconcile),
     /// Runs protocols over a simulated link and over loopback, side by side.
@@ -58,6 +63,8 @@ pub fn main(contestants: &Contestants) -> ExitCode {
     match Arguments::parse().command {
         Command::Compare(compare) => compare.main(),
         Command::Docs { quick, page } => compare::docs(quick, &page),
+        #[cfg(feature = "iroh")]
+        Command::Record(record) => record.main(),
         Command::Reconcile(reconcile) => reconcile.main(),
         Command::Run(run) => run.main(contestants),
         Command::Profile { figure, who, times } => match profile(&figure, who, times) {

@@ -16,7 +16,7 @@ pub(crate) struct Definition {
     pub(crate) what: &'static str,
 }
 
-pub(super) const fn definition(
+pub(in crate::compare) const fn definition(
     name: &'static str,
     unit: &'static str,
     least: Option<f64>,
@@ -27,12 +27,12 @@ pub(super) const fn definition(
 
 impl Definition {
     /// The same with the most that ours may be.
-    pub(super) const fn at_most(self, most: Option<f64>) -> Self {
+    pub(in crate::compare) const fn at_most(self, most: Option<f64>) -> Self {
         Self { most, ..self }
     }
 
     /// The same with the most that ours may be of the limit.
-    pub(super) const fn at_most_of_limit(self, times: f64) -> Self {
+    pub(in crate::compare) const fn at_most_of_limit(self, times: f64) -> Self {
         Self { most_of_limit: Some(times), ..self }
     }
 }
@@ -133,11 +133,15 @@ pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) ours: f64,
-    pub(crate) theirs: f64,
+    /// There is nothing to compare with where it is not there.
+    pub(crate) theirs: Option<f64>,
     /// Theirs / ours: more is better.
-    pub(crate) ratio: f64,
+    pub(crate) ratio: Option<f64>,
     /// What no implementation can beat, in the same unit.
     pub(crate) limit: Option<f64>,
+    /// The day on which theirs was measured, if that was not in this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recorded: Option<String>,
     #[serde(skip)]
     pub(crate) definition: Definition,
 }
@@ -145,18 +149,34 @@ pub(crate) struct Figure {
 impl Figure {
     /// The medians of both sides' samples.
     pub(crate) fn new(definition: Definition, ours: &[f64], theirs: &[f64], limit: Option<f64>) -> Self {
-        let (ours, theirs) = (median(ours), median(theirs));
+        let (figure, theirs) = (Self::alone(definition, ours, limit), median(theirs));
         // A growth can be nothing at all; the ratio stays finite, so that it can be written as JSON.
-        let ratio = theirs / ours.max(f64::MIN_POSITIVE);
+        let ratio = theirs / figure.ours.max(f64::MIN_POSITIVE);
         let ratio = if ratio.is_finite() { ratio } else { f64::MAX };
-        Self { name: definition.name, unit: definition.unit, ours, theirs, ratio, limit, definition }
+        Self { theirs: Some(theirs), ratio: Some(ratio), ..figure }
+    }
+
+    /// The median of our samples, beside nothing.
+    pub(crate) fn alone(definition: Definition, ours: &[f64], limit: Option<f64>) -> Self {
+        let Definition { name, unit, .. } = definition;
+        Self { name, unit, ours: median(ours), theirs: None, ratio: None, limit, recorded: None, definition }
+    }
+
+    /// The same with theirs from an earlier run, on that day.
+    pub(crate) fn recorded(self, date: &str) -> Self {
+        Self { recorded: Some(date.to_owned()), ..self }
     }
 
     /// What is wrong if the ratio is below the least one, or ours above the most.
+    ///
+    /// Times of different runs, which may be times of different machines, make no ratio that can be wrong.
     pub(crate) fn shortfall(&self) -> Option<String> {
-        let Definition { least, most, .. } = self.definition;
-        if let Some(least) = least.filter(|&least| self.ratio < least) {
-            return Some(format!("{} is {:.2}, and {least:.2} is the least", self.name, self.ratio));
+        let Definition { least, most, unit, .. } = self.definition;
+        let is_of_one_run = self.recorded.is_none() || unit != "s";
+        if let (Some(least), Some(ratio), true) = (least, self.ratio, is_of_one_run)
+            && ratio < least
+        {
+            return Some(format!("{} is {ratio:.2}, and {least:.2} is the least", self.name));
         }
         if let (Some(times), Some(limit)) = (self.definition.most_of_limit, self.limit)
             && self.ours > times * limit
@@ -193,7 +213,15 @@ mod tests {
         assert!(Figure::new(INTS_CPU, &[1.0], &[3.9], None).shortfall().is_some());
         assert!(Figure::new(INTS_CPU, &[1.0], &[4.0], None).shortfall().is_none());
         assert!(Figure::new(INTS_WIRE, &[1.0], &[0.1], None).shortfall().is_none());
-        assert!(Figure::new(SESSION_RSS, &[0.0], &[1.0], None).ratio.is_finite());
+        assert!(Figure::new(SESSION_RSS, &[0.0], &[1.0], None).ratio.is_some_and(f64::is_finite));
+    }
+
+    #[test]
+    fn times_of_another_run_never_fall_short_and_its_bytes_do() {
+        let bytes = Definition { unit: "B", ..INTS_CPU };
+        assert!(Figure::new(INTS_CPU, &[1.0], &[3.9], None).recorded("2026-11-21").shortfall().is_none());
+        assert!(Figure::new(bytes, &[1.0], &[3.9], None).recorded("2026-11-21").shortfall().is_some());
+        assert!(Figure::alone(INTS_CPU, &[1.0], None).shortfall().is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use cpu_time::ProcessTime;
+use syncline_crypto::{PublicKey, Signature, SignedMessage, verify_batch};
 
 /// CPU seconds to copy this many bytes once.
 pub(crate) fn copy(bytes: u64) -> f64 {
@@ -18,4 +19,24 @@ pub(crate) fn copy(bytes: u64) -> f64 {
         .collect();
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
+}
+
+/// A signature with what it is checked against.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedParts {
+    pub(crate) key: PublicKey,
+    /// The bytes that are signed, domain included.
+    pub(crate) message: Vec<u8>,
+    pub(crate) signature: Signature,
+}
+
+/// CPU seconds to verify signatures in batches of this many, and nothing else.
+pub(crate) fn verify(signed: &[SignedParts], batch: usize) -> f64 {
+    let items: Vec<SignedMessage<'_>> =
+        signed.iter().map(|parts| SignedMessage::new(&parts.key, &parts.message, &parts.signature)).collect();
+    let before = ProcessTime::now();
+    for items in items.chunks(batch) {
+        assert!(black_box(verify_batch(black_box(items))).is_all_valid(), "what is applied is validly signed");
+    }
+    before.elapsed().as_secs_f64()
 }

@@ -277,7 +277,7 @@ mod tests {
         let scale = Scale { runs: 1, operations: 50, large: 1, logs: 20 };
         for workload in workloads() {
             let figures = workload.figures(scale);
-            assert!(figures.iter().all(|figure| figure.ours > 0.0 && figure.theirs > 0.0), "{}", workload.what);
+            assert!(figures.iter().all(|figure| figure.ours > 0.0 && figure.theirs > Some(0.0)), "{}", workload.what);
         }
     }
 
@@ -286,8 +286,8 @@ mod tests {
         let [small, ..] = workloads();
         let figures = small.figures(Scale { runs: 1, operations: 500, large: 1, logs: 1 });
         let ratio = |name| figures.iter().find(|figure| figure.name == name).expect("the figure is there").ratio;
-        assert_eq!(ratio("log.v1.ints.wire"), 1.0);
-        assert!(ratio("log.v1.forward.wire") > 1.7);
+        assert_eq!(ratio("log.v1.ints.wire"), Some(1.0));
+        assert!(ratio("log.v1.forward.wire") > Some(1.7));
     }
 
     #[test]

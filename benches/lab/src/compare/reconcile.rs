@@ -193,7 +193,7 @@ mod tests {
         let scale = Scale { runs: 1, n: 20_000, growth: [1_000, 2_000, 3_000] };
         let result = reconcile(scale, &Silent);
         assert!(result.figures.iter().map(|figure| figure.name).eq(names));
-        assert!(result.figures.iter().all(|figure| figure.ours > 0.0 && figure.theirs > 0.0));
+        assert!(result.figures.iter().all(|figure| figure.ours > 0.0 && figure.theirs > Some(0.0)));
         assert_eq!((result.bounds.len(), result.growth.len()), (4, 9));
         let text = result.to_string();
         assert!(text.contains("PinSketch") && text.contains("1 000 differ"), "{text}");

@@ -10,18 +10,18 @@ use super::reconcile::Reconciliation;
 use crate::output::{bytes as size, count, seconds};
 use crate::reconcile::{Bounds, Measured};
 
-/// One line: name, ours, theirs, ratio, and the limit if there is one.
+/// One line: name, ours, theirs, ratio, the limit if there is one, and when theirs was measured if not in this run.
 pub(crate) fn line(figure: &Figure) -> String {
-    let mut line = format!(
-        "{:<36} {:>10} {:>10} {:>8.2}",
-        figure.name,
-        quantity(figure.ours, figure.unit).replace(' ', ""),
-        quantity(figure.theirs, figure.unit).replace(' ', ""),
-        figure.ratio
-    );
+    let compact = |value| quantity(value, figure.unit).replace(' ', "");
+    let (ours, theirs) = (compact(figure.ours), figure.theirs.map_or_else(|| "-".into(), compact));
+    let ratio = figure.ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
+    let mut line = format!("{:<36} {ours:>10} {theirs:>10} {ratio:>8}", figure.name);
+    // A string cannot fail to be written to.
     if let Some(limit) = figure.limit {
-        // A string cannot fail to be written to.
-        let _ = write!(line, " {:>10}", quantity(limit, figure.unit).replace(' ', ""));
+        let _ = write!(line, " {:>10}", compact(limit));
+    }
+    if let Some(date) = &figure.recorded {
+        let _ = write!(line, "  (theirs of {date})");
     }
     line
 }
@@ -65,11 +65,18 @@ fn rows(figures: &[Figure]) -> String {
             figure.name,
             figure.definition.what,
             quantity(figure.ours, figure.unit),
-            quantity(figure.theirs, figure.unit),
-            ratio(figure.ratio),
+            theirs(figure),
+            figure.ratio.map_or_else(|| "-".into(), ratio),
         );
     }
     rows.trim_end().to_owned()
+}
+
+/// Theirs, with the day if that was measured in an earlier run.
+fn theirs(figure: &Figure) -> String {
+    let Some(theirs) = figure.theirs else { return "-".into() };
+    let theirs = quantity(theirs, figure.unit);
+    figure.recorded.as_ref().map_or(theirs.clone(), |date| format!("{theirs} ({date})"))
 }
 
 fn bounds(bounds: &[Bounds]) -> String {
@@ -124,6 +131,16 @@ mod tests {
         let line = line(&figure);
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words, ["log.v1.ints.cpu", "250.00ms", "1.250s", "5.00", "4.0us"]);
+    }
+
+    #[test]
+    fn a_line_says_what_was_not_measured_in_this_run() {
+        let alone = line(&Figure::alone(INTS_CPU, &[0.25], None));
+        assert_eq!(alone.split_whitespace().collect::<Vec<_>>(), ["log.v1.ints.cpu", "250.00ms", "-", "-"]);
+        let earlier = line(&Figure::new(INTS_CPU, &[0.25], &[0.5], None).recorded("2026-11-21"));
+        assert!(earlier.ends_with("2.00  (theirs of 2026-11-21)"), "{earlier}");
+        let row = rows(&[Figure::new(INTS_CPU, &[0.25], &[0.5], None).recorded("2026-11-21")]);
+        assert!(row.ends_with("| 250.00 ms | 500.00 ms (2026-11-21) | 2x | 4x | - |"), "{row}");
     }
 
     #[test]

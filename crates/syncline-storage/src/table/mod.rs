@@ -176,6 +176,21 @@ impl<K: KeyCodec, V: ValueCodec> Table<K, V> {
         self.rows(snapshot, keys, direction)
     }
 
+    /// The rows whose keys, as [bytes](Self::key), are in `range`, which must lie within the table's [range](Self::range). For
+    /// parts of the order that no value of `K` is the end of.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Snapshot::scan`]. A row of another table is [`Corrupt`](StorageErrorKind::Corrupt), or read as what it is not.
+    pub fn scan_keys<'a>(
+        &self,
+        snapshot: &'a dyn Snapshot,
+        range: KeyRange,
+        direction: Direction,
+    ) -> Result<TableScan<'a, K, V>, StorageError> {
+        self.rows(snapshot, range, direction)
+    }
+
     fn prefix_bytes<P: KeyPrefix<K>>(&self, prefix: &P) -> Vec<u8> {
         let mut out = vec![self.id.0];
         prefix.encode_prefix(&mut out);

@@ -1,0 +1,4 @@
+//! The tree: values, grants, revocations, quotas, collection, crashes.
+
+mod basics;
+mod support;
