@@ -31,8 +31,12 @@ impl<P: Ord + Clone + Debug> Agent<P> {
         if peer.session.is_some() {
             return;
         }
-        let turn = peer.waiting.map_or(turn.max(peer.next_turn), |waiting| waiting.turn);
-        peer.waiting = Some(Waiting { turn, root });
+        if let Some(waiting) = &mut peer.waiting {
+            waiting.root = root;
+            return;
+        }
+        peer.waiting = Some(Waiting { turn: turn.max(peer.next_turn), root });
+        self.touched = true;
         let waiting = || self.peers.iter().filter(|(_, peer)| peer.waiting.is_some());
         if waiting().count() > self.config.waiting_max() {
             let last = waiting().max_by_key(|(id, peer)| place::<P>(id, peer)).map(|(id, _)| id.clone());
@@ -169,9 +173,8 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             return;
         }
         self.digests.set_entropy(&self.config, &mut self.random, self.now);
-        let free = |peer: &Peer<P>| peer.up && !peer.in_session() && peer.waiting.is_none();
         let now = self.now;
-        let ready = |peer: &Peer<P>| free(peer) && peer.not_before <= now;
+        let ready = |peer: &Peer<P>| peer.up && !peer.in_session() && peer.waiting.is_none() && peer.not_before <= now;
         let chosen: Vec<P> = self.peers.iter().filter(|(_, peer)| ready(peer)).map(|(id, _)| id.clone()).collect();
         if let Some(id) = chosen.get(self.random.index(chosen.len())) {
             self.want(id, None);

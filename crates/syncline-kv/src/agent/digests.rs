@@ -181,6 +181,7 @@ impl<P: Ord + Clone + Debug> Agent<P> {
         // A later digest takes the place of an earlier one, and waits no longer than that.
         let delay = self.random.up_to(self.config.reply_delay_max());
         if let Some(peer) = self.peers.up_mut(id) {
+            self.touched |= peer.reply.is_none();
             let due = peer.reply.as_ref().map_or(self.now + delay, |reply| reply.due);
             peer.reply = Some(PendingReply { due, root: theirs, nonce, seen: Vec::new() });
         }

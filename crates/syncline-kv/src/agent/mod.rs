@@ -95,6 +95,10 @@ pub struct Agent<P> {
     stranger_intake: Bucket,
     stats: AgentStats,
     outputs: VecDeque<AgentOutput<P>>,
+    /// Whether something may be due that was not before.
+    touched: bool,
+    /// When something is due at the latest.
+    wake: Option<Timestamp>,
 }
 
 impl<P: Ord + Clone + Debug> Agent<P> {
@@ -120,6 +124,8 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             stranger_intake: Bucket::new(config.intake_strangers(), now),
             stats: AgentStats::default(),
             outputs: VecDeque::new(),
+            touched: false,
+            wake: None,
             config,
         }
     }
@@ -127,6 +133,8 @@ impl<P: Ord + Clone + Debug> Agent<P> {
     /// Takes in one event at the time `now`. A time before that of an earlier event counts as that.
     pub fn handle(&mut self, now: Timestamp, input: AgentInput<P>) {
         self.now = self.now.max(now);
+        // To look at all members takes longer than to read a message, and what is ignored must not cost that.
+        self.touched = !matches!(input, AgentInput::Received { .. });
         match input {
             AgentInput::Started { root } if self.root.is_none() => self.start(root),
             AgentInput::Started { root } => self.changed(root, &Source::Local, Vec::new()),
@@ -141,7 +149,10 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             AgentInput::SessionEnded { peer, side, outcome } => self.session_ended(&peer, side, outcome),
             AgentInput::Timeout => {}
         }
-        self.advance();
+        if self.touched || self.wake.is_some_and(|wake| wake <= self.now) {
+            self.advance();
+            self.wake = self.next_wake();
+        }
     }
 
     /// The next thing to do, in order.
@@ -153,8 +164,7 @@ impl<P: Ord + Clone + Debug> Agent<P> {
     /// When to call `handle` with [`AgentInput::Timeout`] at the latest; later than the last event. `None` before the start.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        self.root?;
-        [self.next_digest(), self.next_session(), self.next_push()].into_iter().flatten().min()
+        self.wake
     }
 
     /// What the agent has done and met.
@@ -167,6 +177,11 @@ impl<P: Ord + Clone + Debug> Agent<P> {
     #[must_use]
     pub fn peer_stats(&self, peer: &P) -> Option<PeerStats> {
         self.peers.get(peer).map(|peer| peer.stats)
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        self.root?;
+        [self.next_digest(), self.next_session(), self.next_push()].into_iter().flatten().min()
     }
 
     /// Does what is due, whichever event came.

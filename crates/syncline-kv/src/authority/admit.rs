@@ -53,7 +53,7 @@ impl Authority {
             above: above.map_or(0, |above| above.revoked.above + usize::from(above.revoked.itself)),
         };
         let anchored = self.is_anchored(&chain);
-        self.by_audience.entry(*grant.audience()).or_default().insert(id);
+        self.by_audience.get_or_default(*grant.audience()).insert(id);
         if let Some(above) = grant.parent().and_then(|parent| self.grants.get_mut(&parent)) {
             above.children.insert(id);
         }
@@ -97,7 +97,7 @@ impl Authority {
         }
         let ends = held.is_some_and(|held| !held.revoked.itself && self.counts(&revocation, held.chain()));
         self.revocations.insert(id, revocation);
-        self.by_target.entry(grant).or_default().insert(id);
+        self.by_target.get_or_default(grant).insert(id);
         let killed = if ends { self.end(grant) } else { Vec::new() };
         Admission::Added(Effects { killed, ..Effects::default() })
     }
@@ -141,7 +141,7 @@ impl Authority {
         if self.lineage.len() >= self.limits.rotations_max {
             return Admission::Full;
         }
-        let roots_changed = self.lineage.add(rotation);
+        let roots_changed = Arc::make_mut(&mut self.lineage).add(rotation);
         let effects = if roots_changed { self.reassess() } else { Effects::default() };
         Admission::Added(Effects { roots_changed, ..effects })
     }
@@ -151,7 +151,7 @@ impl Authority {
         let targets = self.by_target.keys().copied();
         let revoked: BTreeSet<GrantId> = targets.filter(|grant| self.revocation_of_link(grant).is_some()).collect();
         let mut effects = Effects::default();
-        for (id, held) in &mut self.grants {
+        for (id, held) in self.grants.iter_mut() {
             let was_live = held.is_live();
             held.revoked.itself = revoked.contains(id);
             let above = held.chain().links().iter().skip(1);

@@ -137,17 +137,23 @@ impl Denied {
         }
     }
 
-    /// How near it came to being allowed: 0 is nearest. One whose other rules all hold is nearer than one for other keys.
-    pub(super) fn distance(&self) -> u8 {
+    /// How far it was from being allowed, least first. Of grants for other keys the one is nearest whose pattern begins most
+    /// like the key.
+    pub(super) fn distance(&self) -> (u8, usize) {
         match self {
-            Self::Unanchored { .. } => 0,
-            Self::Revoked { .. } => 1,
-            Self::NotYet { .. } => 2,
-            Self::Expired { .. } => 3,
-            Self::NotSubtree { .. } => 4,
-            Self::Op { .. } => 5,
-            Self::Pattern { .. } => 6,
-            _ => 7,
+            Self::Unanchored { .. } => (0, 0),
+            Self::Revoked { .. } => (1, 0),
+            Self::NotYet { .. } => (2, 0),
+            Self::Expired { .. } => (3, 0),
+            Self::NotSubtree { .. } => (4, 0),
+            Self::Op { .. } => (5, 0),
+            Self::Pattern { pattern, key, .. } => (6, key.as_str().len() - common_len(pattern.literal_prefix(), key)),
+            _ => (7, 0),
         }
     }
+}
+
+/// How many bytes the two begin with in common.
+fn common_len(prefix: &str, key: &Key) -> usize {
+    prefix.bytes().zip(key.as_str().bytes()).take_while(|(one, other)| one == other).count()
 }

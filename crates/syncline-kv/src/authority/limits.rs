@@ -1,6 +1,6 @@
 //! How much may be admitted.
 
-/// How many objects an [`Authority`](super::Authority) admits. They are held in memory, about 1 KiB each, and never removed.
+/// How many objects an [`Authority`](super::Authority) admits. They are held in memory, 1 to 4 KiB each, and never removed.
 ///
 /// The last eighth of the grants and of the revocations is kept for roots, so that whoever holds a grant with depth cannot
 /// use up what is left and so prevent a root from revoking it.

@@ -27,12 +27,14 @@ mod denied;
 mod explain;
 mod limits;
 mod mint;
+mod restore;
 mod roots;
+mod shards;
 mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,24 +47,28 @@ pub use denied::Denied;
 pub use explain::{Explanation, Miss, Outcome};
 pub use limits::AuthorityLimits;
 pub use mint::MintError;
+pub use restore::RestoreError;
 pub use roots::Roots;
 pub use standing::Standing;
 
-use crate::item::{Grant, GrantId, Namespace, Quota, Revocation, RevocationId, RootRotate};
+use crate::item::{Grant, GrantId, Namespace, Quota, Revocation, RevocationId, RootRotate, RotationId};
 use chain::Held;
 use roots::Lineage;
+use shards::Shards;
 
 /// The grants, revocations and rotations of one namespace, and who may do what by them. See the [module](self).
+///
+/// A clone is cheap and shares what neither side changes, so that readers can keep one while a writer admits more.
 #[derive(Clone)]
 pub struct Authority {
     namespace: Namespace,
     limits: AuthorityLimits,
-    lineage: Lineage,
-    grants: BTreeMap<GrantId, Held>,
-    by_audience: BTreeMap<PublicKey, BTreeSet<GrantId>>,
-    revocations: BTreeMap<RevocationId, Revocation>,
+    lineage: Arc<Lineage>,
+    grants: Shards<GrantId, Held>,
+    by_audience: Shards<PublicKey, BTreeSet<GrantId>>,
+    revocations: Shards<RevocationId, Revocation>,
     /// Revocations by what they revoke, which need not be known yet.
-    by_target: BTreeMap<GrantId, BTreeSet<RevocationId>>,
+    by_target: Shards<GrantId, BTreeSet<RevocationId>>,
 }
 
 impl Authority {
@@ -70,13 +76,13 @@ impl Authority {
     #[must_use]
     pub fn new(namespace: Namespace, limits: AuthorityLimits) -> Self {
         Self {
-            lineage: Lineage::new(&namespace),
+            lineage: Arc::new(Lineage::new(&namespace)),
             namespace,
             limits,
-            grants: BTreeMap::new(),
-            by_audience: BTreeMap::new(),
-            revocations: BTreeMap::new(),
-            by_target: BTreeMap::new(),
+            grants: Shards::new(),
+            by_audience: Shards::new(),
+            revocations: Shards::new(),
+            by_target: Shards::new(),
         }
     }
 
@@ -159,6 +165,12 @@ impl Authority {
     fn revocation_of_link(&self, grant: &GrantId) -> Option<&Revocation> {
         let held = self.grants.get(grant)?;
         self.revocations_of(grant).find(|revocation| self.counts(revocation, held.chain()))
+    }
+
+    /// An admitted rotation.
+    #[must_use]
+    pub fn rotation(&self, id: &RotationId) -> Option<&RootRotate> {
+        self.lineage.rotation(id)
     }
 
     /// All admitted rotations, those that lost too: by index, then by id.

@@ -108,6 +108,11 @@ impl Lineage {
         self.ever.contains(key)
     }
 
+    pub(super) fn rotation(&self, id: &RotationId) -> Option<&RootRotate> {
+        let state = self.states.get(&Hash::from(*id))?;
+        self.rotations.get(&(state.index, *id))
+    }
+
     pub(super) fn rotations(&self) -> impl Iterator<Item = &RootRotate> {
         self.rotations.values()
     }

@@ -34,10 +34,20 @@ impl Tree {
         let mut items = items.into_iter().peekable();
         while items.peek().is_some() {
             let chunk = items.by_ref().take(ITEMS_AT_ONCE).collect();
-            verdicts.append(&mut self.inner.apply(&mut writer, now, chunk, |_| {})?);
+            verdicts.append(&mut self.inner.apply(&mut writer, now, chunk, Origin::Anywhere, |_| {})?);
         }
         Ok(verdicts)
     }
+}
+
+/// Who made the items that are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// This tree did, just now: their stamps are its own, also when the clock was set back since it gave them.
+    Here,
+    /// Anybody.
+    #[default]
+    Anywhere,
 }
 
 /// What signs an item: by whom, what, how.
@@ -51,10 +61,12 @@ impl Inner {
         writer: &mut Writer,
         now: Timestamp,
         items: Vec<Item>,
+        origin: Origin,
         also: impl FnOnce(&mut Batch),
     ) -> Result<Vec<Verdict>, KvError> {
         let snapshot = self.db.snapshot()?;
         let mut work = Work::new(self, &*snapshot, writer, now);
+        work.origin = origin;
         let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(items.len());
         for item in &items {
             verdicts.push(work.triage_item(item)?);
@@ -73,11 +85,13 @@ impl Inner {
             let verdict = work.item(item.clone())?;
             if let Verdict::Waiting(awaited) = &verdict {
                 writer.waiting.keep(&self.limits, *awaited, item);
-            } else if let (true, Some(awaited)) = (verdict.is_stored(), awaited_by_others(&item)) {
-                // Before all else, and in the order in which they rest on each other.
-                let mut released = writer.waiting.take(&awaited);
-                released.sort_by_key(|item| std::cmp::Reverse(precedence(item)));
-                for item in released {
+            } else if let (true, Some(awaited)) = (has(&work.authority, &item), awaited_by_others(&item)) {
+                // Also if it is dead. Entries come last, when it is known what was revoked.
+                let (entries, mut system): (Vec<Item>, Vec<Item>) =
+                    writer.waiting.take(&awaited).into_iter().partition(|item| matches!(item, Item::Entry(_)));
+                queue.extend(entries.into_iter().map(|item| (None, item)));
+                system.sort_by_key(|item| std::cmp::Reverse(precedence(item)));
+                for item in system {
                     queue.push_front((None, item));
                 }
             }

@@ -15,6 +15,7 @@
 mod apply;
 mod blob;
 mod bundle;
+mod check;
 mod collect;
 mod error;
 mod limits;

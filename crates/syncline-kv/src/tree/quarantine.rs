@@ -5,6 +5,7 @@ use std::time::Duration;
 use syncline_core::clock::Timestamp;
 use syncline_storage::{Direction, Snapshot};
 
+use super::apply::Origin;
 use super::error::{Corruption, KvError};
 use super::rows::{QUARANTINE, readable};
 use super::verdict::Verdict;
@@ -19,7 +20,7 @@ impl Work<'_> {
     /// Takes an entry into quarantine if its stamp lies too far ahead.
     pub(super) fn quarantine(&mut self, entry: &Entry) -> Result<Option<Verdict>, KvError> {
         let until = due(entry, self.inner.limits.skew);
-        if until <= self.now {
+        if until <= self.now || self.origin == Origin::Here {
             return Ok(None);
         }
         let row = (self.inner.number, until.as_millis(), *entry.id().as_bytes());
@@ -92,7 +93,7 @@ impl Tree {
                 return Ok(released);
             }
             let items = entries.iter().cloned().map(Item::Entry).collect();
-            let verdicts = self.inner.apply(&mut writer, now, items, |batch| {
+            let verdicts = self.inner.apply(&mut writer, now, items, Origin::Anywhere, |batch| {
                 for row in &rows {
                     QUARANTINE.delete_in(batch, row);
                 }

@@ -8,6 +8,7 @@ use syncline_core::clock::{Hlc, Timestamp};
 use syncline_reconcile::{Item as SetItem, ItemId};
 use syncline_storage::{Batch, Snapshot};
 
+use super::apply::Origin;
 use super::error::KvError;
 use super::quarantine::Held;
 use super::root::system_key;
@@ -26,6 +27,7 @@ pub(super) struct Work<'a> {
     pub(super) inner: &'a Inner,
     pub(super) snapshot: &'a dyn Snapshot,
     pub(super) now: Timestamp,
+    pub(super) origin: Origin,
     pub(super) authority: Arc<Authority>,
     /// The greatest stamp that was given or seen.
     pub(super) last: Hlc,
@@ -65,6 +67,7 @@ impl<'a> Work<'a> {
             inner,
             snapshot,
             now,
+            origin: Origin::default(),
             authority: inner.authority(),
             last: writer.last,
             was: writer.last,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use syncline_core::clock::{Hlc, HlcClock, Timestamp};
 use syncline_crypto::{PublicKey, Signature, Signer};
 
+use super::apply::Origin;
 use super::error::KvError;
 use super::rows::Slot;
 use super::work::Work;
@@ -223,7 +224,7 @@ impl Inner {
 
     /// Applies what was made here, which must succeed.
     pub(super) fn apply_own(&self, writer: &mut Writer, now: Timestamp, items: Vec<Item>) -> Result<(), KvError> {
-        let verdicts = self.apply(writer, now, items, |_| {})?;
+        let verdicts = self.apply(writer, now, items, Origin::Here, |_| {})?;
         match verdicts.into_iter().find(|verdict| !verdict.is_stored()) {
             Some(verdict) => Err(KvError::NotApplied(Box::new(verdict))),
             None => Ok(()),

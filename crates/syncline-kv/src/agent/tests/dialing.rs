@@ -25,9 +25,9 @@ fn at_most_three_at_once_the_nearest_first_and_nobody_twice() {
         assert_eq!(syncs(&solo.ended(ends, USEFUL)), [next]);
     }
     for ends in [7, 3, 5] {
-        assert_eq!(syncs(&solo.ended(ends, USEFUL)), []);
+        assert_eq!(syncs(&solo.ended(ends, USEFUL)), [] as [u32; 0]);
     }
-    assert_eq!(syncs(&solo.does(SECOND * 5)), []);
+    assert_eq!(syncs(&solo.does(SECOND * 5)), [] as [u32; 0]);
     assert_eq!(solo.agent.stats().sessions, 6);
 }
 
@@ -53,7 +53,7 @@ fn who_has_become_equal_is_not_dialled() {
     solo.hear(Some(4), &Message::Digest { root: root(1), nonce: 1 });
     solo.tell(AgentInput::Changed { root: root(5), source: Source::Session(1), pushes: Vec::new() });
     assert_eq!(syncs(&solo.ended(1, USEFUL)), [6]);
-    assert_eq!(syncs(&solo.ended(2, USEFUL)), []);
+    assert_eq!(syncs(&solo.ended(2, USEFUL)), [] as [u32; 0]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn roots_are_compared_again_after_a_session() {
     let outputs = [solo.ended(2, USEFUL), solo.does(Duration::from_millis(250))].concat();
     let [(Some(2), Message::Digest { root: told, nonce })] = messages(&outputs)[..] else { panic!("{outputs:?}") };
     assert_eq!(told, root(1));
-    assert_eq!(syncs(&solo.disagree(2, nonce, 9)), [], "not at once");
+    assert_eq!(syncs(&solo.disagree(2, nonce, 9)), [] as [u32; 0], "not at once");
     assert_eq!(syncs(&solo.does(SECOND)), [2], "but soon");
 }
 
@@ -125,7 +125,7 @@ fn sessions_without_use_are_failures() {
         solo.ended(1, Outcome::Completed { moved: 0 });
         assert_eq!(solo.agent.peer_stats(&1).unwrap().failures, failures);
         let opened = syncs(&solo.disagree(1, nonce, 5));
-        assert_eq!(opened, [], "later");
+        assert_eq!(opened, [] as [u32; 0], "later");
         assert_eq!(syncs(&solo.does(Duration::from_secs(300))), [1]);
     }
     // It has nothing else than we any more: that is what sessions are for.
@@ -172,7 +172,7 @@ fn sessions_end_in_time_and_sooner_if_others_wait() {
     assert_eq!(cancels(&solo.pass(SECOND * 2)), [AgentOutput::Sync { with: 1 }]);
 
     let nonce = solo.ask(2);
-    assert_eq!(syncs(&solo.disagree(2, nonce, 6)), []);
+    assert_eq!(syncs(&solo.disagree(2, nonce, 6)), [] as [u32; 0]);
     let done = cancels(&solo.pass(SECOND * 30));
     assert_eq!(done, [AgentOutput::CancelSync { with: 1 }, AgentOutput::Sync { with: 2 }]);
     let done = cancels(&solo.pass(SECOND * 20));
@@ -189,9 +189,9 @@ fn peer_down_during_a_session_leaves_the_session_and_nothing_else() {
     solo.tell(AgentInput::PeerDown { peer: 1 });
     solo.tell(AgentInput::PeerDown { peer: 2 });
     assert_eq!(solo.does(SECOND), []);
-    assert_eq!(syncs(&solo.disagree(3, nonce, 5)), [], "the place is taken still");
+    assert_eq!(syncs(&solo.disagree(3, nonce, 5)), [] as [u32; 0], "the place is taken still");
     assert_eq!(syncs(&solo.ended(1, Outcome::Failed)), [3]);
-    assert_eq!(syncs(&solo.does(SECOND * 400)), [], "who is gone is not retried");
+    assert_eq!(syncs(&solo.does(SECOND * 400)), [] as [u32; 0], "who is gone is not retried");
     // Coming back makes nothing undone.
     solo.tell(AgentInput::PeerUp { peer: 1, rtt: None });
     assert_eq!(solo.agent.peer_stats(&1).unwrap().failures, 1);
@@ -204,15 +204,15 @@ fn who_syncs_with_us_gets_neither_an_answer_nor_a_session() {
     solo.hear(Some(1), &Message::Digest { root: root(5), nonce: 1 });
     solo.tell(AgentInput::SessionAccepted { peer: 1 });
     solo.hear(Some(1), &Message::Digest { root: root(5), nonce: 2 });
-    assert_eq!(syncs(&solo.disagree(1, nonce, 5)), []);
+    assert_eq!(syncs(&solo.disagree(1, nonce, 5)), [] as [u32; 0]);
     assert_eq!(solo.does(SECOND), []);
     let ended = |outcome| AgentInput::SessionEnded { peer: 1, side: Side::Accepted, outcome };
     assert_eq!(syncs(&solo.tell(ended(Outcome::Failed))), [1], "it did not help");
     solo.ended(1, USEFUL);
     solo.tell(AgentInput::SessionAccepted { peer: 1 });
     solo.disagree(1, nonce, 6);
-    assert_eq!(syncs(&solo.tell(ended(USEFUL))), [], "it did");
-    assert_eq!(syncs(&solo.does(SECOND * 5)), []);
+    assert_eq!(syncs(&solo.tell(ended(USEFUL))), [] as [u32; 0], "it did");
+    assert_eq!(syncs(&solo.does(SECOND * 5)), [] as [u32; 0]);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn somebody_gets_a_session_now_and_then_whatever_digests_say() {
         assert_eq!(solo.agent.stats().sessions_failed, 0, "equal is no failure");
     });
     let mut never = Solo::new(AgentConfig::default().with_entropy_intervals(0), 5);
-    assert_eq!(syncs(&never.does(SECOND * 3_600)), []);
+    assert_eq!(syncs(&never.does(SECOND * 3_600)), [] as [u32; 0]);
 }
 
 #[test]

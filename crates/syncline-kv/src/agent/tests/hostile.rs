@@ -57,7 +57,7 @@ fn no_bytes_do_harm_and_memory_and_sessions_stay_bounded() {
             .with_assemblies_per_peer(3)
             .with_push_bytes_max(2_000)
     };
-    for_each_seed(0..30, |seed| {
+    for_each_seed(0..10, |seed| {
         let mut random = Random::new(seed);
         let mut solo = Solo::seeded(seed, config(), 12);
         let (mut open, mut heard) = (Vec::new(), samples(&mut random));
@@ -181,7 +181,7 @@ fn strangers_get_nothing_out_of_it() {
             outputs.extend(solo.hear(from, &Message::Reply { root: root(n + 2), nonce }));
             outputs.extend(solo.does(Duration::from_millis(10)));
         }
-        assert_eq!(syncs(&outputs), []);
+        assert_eq!(syncs(&outputs), [] as [u32; 0]);
         assert!(messages(&outputs).iter().all(|(to, _)| to.is_none()), "{outputs:?}");
         assert_eq!(solo.agent.peers.len(), 3);
     });

@@ -183,7 +183,7 @@ fn long_entries_stay_behind_and_what_is_urgent_goes_in_parts() {
     assert_eq!(solo.tell(changed(4, Source::Local, pushes(PushKind::Entry, 1_200))).len(), 2);
     let mut other = Solo::new(quiet(), 1);
     let urgent = pushes(PushKind::Entry, 9_000).remove(0).urgent();
-    let grant = pushes(PushKind::Grant, 72_320).remove(0);
+    let grant = pushes(PushKind::Grant, 70_000).remove(0);
     for (n, push) in [(5, urgent), (6, grant)] {
         let outputs = solo.tell(changed(n, Source::Local, vec![push.clone()]));
         let mut came = Vec::new();

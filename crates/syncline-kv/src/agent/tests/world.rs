@@ -22,6 +22,8 @@ pub(super) struct Node {
     pub(super) agent: Agent<u32>,
     pub(super) items: BTreeSet<Bytes>,
     pub(super) online: bool,
+    /// When its agent wants to be woken.
+    timeout: Option<Timestamp>,
     /// When each item came.
     pub(super) came: BTreeMap<Bytes, Timestamp>,
 }
@@ -47,7 +49,8 @@ pub(super) struct World {
 }
 
 pub(super) fn root_of(items: &BTreeSet<Bytes>) -> Root {
-    let all: Vec<u8> = items.iter().flat_map(|item| Hash::digest(item).to_bytes()).collect();
+    // Kind and number tell items apart.
+    let all: Vec<u8> = items.iter().flat_map(|item| item.iter().take(9).copied()).collect();
     Root::new(Hash::digest(&all), u64::try_from(items.len()).unwrap())
 }
 
@@ -74,6 +77,7 @@ impl World {
             agent: Agent::new(me, namespace(), random.next_u64(), config.clone()),
             items: BTreeSet::new(),
             online: true,
+            timeout: None,
             came: BTreeMap::new(),
         };
         Self {
@@ -117,10 +121,11 @@ impl World {
 
     pub(super) fn tell(&mut self, id: u32, input: AgentInput<u32>) {
         let now = self.now;
-        let agent = &mut self.node(id).agent;
-        agent.handle(now, input);
-        let outputs: Vec<_> = std::iter::from_fn(|| agent.poll()).collect();
-        assert!(agent.next_timeout().is_none_or(|next| next > now), "{id} has no rest at {now:?}");
+        let node = self.node(id);
+        node.agent.handle(now, input);
+        let outputs: Vec<_> = std::iter::from_fn(|| node.agent.poll()).collect();
+        node.timeout = node.agent.next_timeout();
+        assert!(node.timeout.is_none_or(|next| next > now), "{id} has no rest at {now:?}");
         for output in outputs {
             self.log.push((now, id, output.clone()));
             self.carry_out(id, output);
@@ -232,7 +237,7 @@ impl World {
         loop {
             let event = self.events.first_key_value().map(|((at, _), _)| *at);
             let ids = (0_u32..).take(self.nodes.len());
-            let timeouts = ids.zip(&self.nodes).filter_map(|(id, node)| Some((node.agent.next_timeout()?, id)));
+            let timeouts = ids.zip(&self.nodes).filter_map(|(id, node)| Some((node.timeout?, id)));
             let timeout = timeouts.min();
             let next = event.into_iter().chain(timeout.map(|(at, _)| at)).min();
             let Some(next) = next.filter(|next| *next <= end) else { break };

@@ -8,8 +8,10 @@ use super::model::{Model, Stands};
 use super::world::{
     KEYS, Rng, at, entry_in, for_each_seed, key, made, made_revocation, made_rotation, pattern, public, stamp,
 };
-use crate::authority::{Admission, Authority, AuthorityLimits, Authorization, Awaited, Op, Outcome, Standing, SystemItem};
-use crate::item::{Grant, GrantDraft, GrantId, Namespace, Ops, Quota, RevocationDraft, RootRotate, RotateDraft};
+use crate::authority::{
+    Admission, Authority, AuthorityLimits, Authorization, Awaited, Op, Outcome, Standing, SystemItem,
+};
+use crate::item::{Grant, GrantDraft, GrantId, Item, Namespace, Ops, Quota, RevocationDraft, RootRotate, RotateDraft};
 use crate::path::Subtree;
 
 const PATTERNS: [&str; 8] = ["/**", "/a/**", "/a/*", "/a/b/**", "/a/b/c", "/*/b/**", "/b/**", "/a/**/c"];
@@ -81,7 +83,12 @@ impl Historian<'_> {
         let revoker = if self.rng.chance(70) { fitting } else { public(self.rng.key()) };
         let grant = target.map_or(GrantId::from_bytes([9; 32]), |target| target.id());
         let stamp = stamp(self.rng.below(100));
-        SystemItem::Revocation(made_revocation(&RevocationDraft { namespace: self.namespace.id(), grant, revoker, stamp }))
+        SystemItem::Revocation(made_revocation(&RevocationDraft {
+            namespace: self.namespace.id(),
+            grant,
+            revoker,
+            stamp,
+        }))
     }
 
     fn rotation(&mut self) -> RootRotate {
@@ -173,6 +180,15 @@ fn admit_all(rng: &mut Rng, namespace: &Namespace, items: &[SystemItem]) -> Auth
     authority
 }
 
+/// What a store would give back: by id, whatever its kind.
+fn restored(authority: &Authority) -> Authority {
+    let mut items: Vec<SystemItem> = authority.grants().map(|grant| SystemItem::Grant(Grant::clone(grant))).collect();
+    items.extend(authority.revocations().cloned().map(SystemItem::from));
+    items.extend(authority.rotations().cloned().map(SystemItem::from));
+    items.sort_by_key(|item| Item::from(item.clone()).id_bytes());
+    Authority::restore(authority.namespace().clone(), authority.limits(), items).unwrap()
+}
+
 fn is_known(authority: &Authority, awaited: Awaited) -> bool {
     match awaited {
         Awaited::Grant(grant) => authority.grant(&grant).is_some(),
@@ -202,7 +218,8 @@ fn assert_same_check(rng: &mut Rng, authority: &Authority, model: &Model, made: 
     let own: Vec<GrantId> = authority.grants_to(&public(author)).map(|grant| grant.id()).collect();
     let mut leaves = BTreeSet::new();
     for _ in 0..rng.below(4) {
-        leaves.extend(rng.pick(if rng.chance(90) { &own } else { made }));
+        let from = if rng.chance(90) { &own } else { made };
+        leaves.extend(rng.pick(from));
     }
     let namespace = authority.namespace().id();
     let written = entry_in(namespace, author, rng.pick(&PATHS).unwrap(), leaves, rng.below(120));
@@ -262,6 +279,7 @@ fn any_order_of_any_history_gives_what_the_definition_says() {
         let authority = admit_all(rng, &namespace, &items);
         let model = Model::new(namespace, &items);
         assert_same_set(&authority, &model);
+        assert_same_set(&restored(&authority), &model);
         let made = items.iter().filter_map(|item| match item {
             SystemItem::Grant(grant) => Some(grant.id()),
             _ => None,
@@ -277,6 +295,9 @@ fn any_order_of_any_history_gives_what_the_definition_says() {
         dead += model.grants.len() - live(&authority).len();
     });
     if std::env::var("SEED").is_err() {
-        assert!(dead > total / 10 && dead < total * 9 / 10, "{dead} of {total} grants are dead: the histories say little");
+        assert!(
+            dead > total / 10 && dead < total * 9 / 10,
+            "{dead} of {total} grants are dead: the histories say little"
+        );
     }
 }

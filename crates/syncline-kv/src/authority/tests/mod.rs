@@ -1,7 +1,6 @@
 //! Tests of authority: rules one by one, flaws that such systems had, and histories against a model.
 
 mod chains;
-mod cost;
 mod flaws;
 mod histories;
 mod limits;

@@ -84,9 +84,11 @@ impl Model {
 
     fn ever(&self, key: &PublicKey) -> bool {
         self.namespace.roots().contains(key)
-            || self.rotations.values().map(RootRotate::fields).any(|state| {
-                state.roots.contains(key) || state.retired.contains_key(key)
-            })
+            || self
+                .rotations
+                .values()
+                .map(RootRotate::fields)
+                .any(|state| state.roots.contains(key) || state.retired.contains_key(key))
     }
 
     /// The last rotation that won.

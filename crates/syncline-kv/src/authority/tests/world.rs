@@ -8,8 +8,8 @@ use syncline_crypto::{PublicKey, Signature, SigningKey};
 
 use crate::authority::{Admission, Authority, AuthorityLimits, Effects, SystemItem};
 use crate::item::{
-    Endorsements, Entry, EntryDraft, Grant, GrantDraft, GrantId, Leaves, Namespace, NamespaceId, Ops, Quota, Revocation,
-    RevocationDraft, RootRotate, RotateDraft, Value,
+    Endorsements, Entry, EntryDraft, Grant, GrantDraft, GrantId, Leaves, Namespace, NamespaceId, Ops, Quota,
+    Revocation, RevocationDraft, RootRotate, RotateDraft, Value,
 };
 use crate::path::{Key, Pattern};
 

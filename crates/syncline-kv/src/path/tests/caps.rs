@@ -76,6 +76,19 @@ fn no_key_is_longer() {
     assert_eq!(escape(&[], &below), None);
 }
 
+/// What is shorter in bytes has a segment too many; what has a segment less is longer in bytes, and is found.
+#[test]
+fn limits_are_traded_against_each_other() {
+    let held = patterns(&["/a*/z", "/*ab*/z", "/*bc*/z", "/*c/z"]);
+    let wanted = pattern("/**/*a*b*c*/z");
+    for (segments, witness) in [(1, None), (2, Some("/qaqbqcq/z")), (3, Some("/q/abc/z"))] {
+        let caps = Caps { segments, ..Caps::KEY };
+        let found = Search::new(&held, &wanted, caps, Budget::default()).run();
+        let expected = witness.map_or(Inclusion::Included, |witness| Inclusion::NotIncluded { witness: key(witness) });
+        assert_eq!(found, expected, "{segments}");
+    }
+}
+
 #[test]
 fn overlaps_keep_the_limits() {
     let stars = |count| pattern(&"/*".repeat(count));

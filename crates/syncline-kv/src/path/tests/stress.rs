@@ -77,13 +77,20 @@ fn what_is_too_complex_is_not_included() {
     }
 }
 
-/// The budget bounds what is looked at and kept, too: many held patterns cost, however few the states.
+/// One state for each byte, and one to begin with.
 #[test]
-fn many_held_patterns_spend_the_budget() {
-    let held: Vec<_> = (0..2_000).map(|number| pattern(&format!("/*a{number}*/**"))).collect();
-    let wanted = pattern("/*b*/**");
-    assert!(matches!(union_includes(&held, &wanted, Budget::default()), Inclusion::NotIncluded { .. }));
-    assert_eq!(union_includes(&held, &wanted, Budget::with_states(20)), Inclusion::TooComplex);
+fn states_are_counted() {
+    let (wanted, held) = (pattern("/abcdefgh*"), patterns(&["/abcdefg*"]));
+    assert_eq!(states(&held, &wanted, 100), Some(10));
+}
+
+/// Few states, but many places in each.
+#[test]
+fn places_are_counted() {
+    let held: Vec<_> = (1..=200).map(|count| pattern(&format!("/*{}a/**", "b".repeat(count)))).collect();
+    let states = states(&held, &pattern("/*b/*"), 100);
+    println!("{states:?} states for {} held patterns", held.len());
+    assert!(states.is_some_and(|states| states >= 4 * held.len() / Budget::PLACES_PER_STATE), "{states:?}");
 }
 
 /// Patterns as long as they may be, as many wildcards as there may be.

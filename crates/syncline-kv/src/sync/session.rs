@@ -1,0 +1,387 @@
+//! What one session knows of its tree, and reads from it. All of it blocks.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use syncline_core::SyncError;
+use syncline_core::clock::Timestamp;
+use syncline_crypto::PublicKey;
+use syncline_reconcile::{Bound, Item as SetItem, ReconcileError, Reconciler, Span, SummaryIndex as _};
+
+use super::echoes::Echoes;
+use super::limits::Limits;
+use super::memory::{Memory, Who};
+use super::query::{KvQuery, OpenError};
+use super::sets::{self, Terms};
+use super::wire::{Capabilities, Counts, Digest, Hello, Message, Nonce, Refused};
+use crate::authority::Authority;
+use crate::item::{Item, RevocationId};
+use crate::path::Key;
+use crate::tree::{Changed, Changes, KvError, Scope, SetName, Tree, TreeView};
+
+/// Items whose places are read from an index at a time.
+const PLACES_AT_ONCE: usize = 1_024;
+
+/// Keys that changed and wait to be looked at. Beyond that everything is compared again.
+const KEYS_MAX: usize = 8_192;
+
+/// Why a session cannot go on.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The peer may not, or not any more, read what it would be sent.
+    Barred,
+    Sync(SyncError),
+}
+
+impl From<KvError> for Failure {
+    fn from(err: KvError) -> Self {
+        Self::Sync(SyncError::Critical(format!("the tree failed: {err}")))
+    }
+}
+
+impl From<ReconcileError> for Failure {
+    fn from(err: ReconcileError) -> Self {
+        let text = format!("reconciliation failed: {err}");
+        Self::Sync(match err {
+            ReconcileError::Index(_) | ReconcileError::SetChanged => SyncError::Critical(text),
+            _ => SyncError::UnexpectedBehaviour(text),
+        })
+    }
+}
+
+/// A session, from when it is known what it is about.
+pub(super) struct Session {
+    pub(super) tree: Tree,
+    pub(super) query: KvQuery,
+    pub(super) remote: Option<PublicKey>,
+    pub(super) limits: Limits,
+    pub(super) memory: Memory,
+    /// Watched from before anything was read, so that nothing falls in between.
+    pub(super) changes: Changes,
+    pub(super) began: Timestamp,
+    pending: Mutex<Changed>,
+    sending: Mutex<Sending>,
+    pub(super) received: Mutex<Received>,
+}
+
+/// What is being sent, and how far that is.
+struct Sending {
+    view: Arc<TreeView>,
+    reconciler: Option<Box<dyn Reconciler>>,
+    queue: VecDeque<Source>,
+    /// Whose grants and such the peer has, or is sent.
+    authority: Arc<Authority>,
+}
+
+/// Where items to send come from.
+enum Source {
+    /// A reconciliation found these.
+    Items { view: Arc<TreeView>, set: SetName, items: std::vec::IntoIter<SetItem> },
+    /// The peer has nothing: everything from here on.
+    Span { view: Arc<TreeView>, set: SetName, span: Span },
+    /// Keys that changed.
+    Keys(BTreeSet<Key>),
+    /// Grants and such that came.
+    Encoded(VecDeque<(ItemBytes, Bytes)>),
+}
+
+type ItemBytes = [u8; 32];
+
+/// What the peer sent.
+#[derive(Default)]
+pub(super) struct Received {
+    pub(super) echoes: Echoes,
+    /// Revocations that the peer was shown.
+    pub(super) shown: BTreeSet<RevocationId>,
+    /// What the peer is to be told.
+    pub(super) refusals: VecDeque<Refused>,
+}
+
+/// What a session begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    pub(super) counts: Counts,
+    pub(super) system: Digest,
+    pub(super) entries: Digest,
+}
+
+/// What a reconciliation's message led to.
+#[derive(Debug)]
+pub(super) struct Stepped {
+    pub(super) reply: Option<Bytes>,
+    pub(super) is_done: bool,
+}
+
+/// Something to send.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) messages: Vec<Message>,
+    /// How many of them are items.
+    pub(super) items: u64,
+    /// Whether there may be more.
+    pub(super) has_more: bool,
+}
+
+/// How a session is to be opened.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) remote: Option<PublicKey>,
+    pub(super) limits: Limits,
+    pub(super) memory: Memory,
+    pub(super) capabilities: Capabilities,
+}
+
+impl Setting {
+    /// Opens a session on a tree, as the side that names the query. Nothing is revealed to a peer that may not read it.
+    pub(super) fn initiate(
+        &self,
+        tree: &Tree,
+        query: KvQuery,
+        now: Timestamp,
+        nonce: &Nonce,
+    ) -> Result<(Arc<Session>, Opening), OpenError> {
+        let may_read = tree.authority().may_read(self.remote.as_ref(), &query.prefix, now);
+        tree.check_not_away(now)?;
+        let session = self.session(tree, query, now)?;
+        let opening = session.opening(self.capabilities.on_rejection, nonce)?;
+        // Who holds nothing does not know yet who may read, and has nothing to hide.
+        if !may_read && !session.is_blank()? {
+            return Err(OpenError::PeerMayNotRead { prefix: session.query.prefix.clone() });
+        }
+        Ok((Arc::new(session), opening))
+    }
+
+    /// Opens a session that a peer asked for; none if it may not have it.
+    pub(super) fn accept(
+        &self,
+        tree: Option<Tree>,
+        hello: &Hello,
+        now: Timestamp,
+    ) -> Result<Option<(Arc<Session>, Opening)>, KvError> {
+        let allowed = |tree: &Tree| tree.authority().may_read(self.remote.as_ref(), &hello.prefix, now);
+        let Some(tree) = tree.filter(allowed) else { return Ok(None) };
+        tree.check_not_away(now)?;
+        let query = KvQuery { namespace: hello.namespace, prefix: hello.prefix.clone() };
+        let session = self.session(&tree, query, now)?;
+        let opening = session.opening(hello.capabilities.on_rejection, &hello.nonce)?;
+        Ok(Some((Arc::new(session), opening)))
+    }
+
+    fn session(&self, tree: &Tree, query: KvQuery, now: Timestamp) -> Result<Session, KvError> {
+        let changes = tree.watch(Scope::Below(query.prefix.clone()));
+        // Before the view, so that what comes in between is in one of them.
+        let authority = tree.authority();
+        let view = Arc::new(tree.view()?);
+        let sending = Sending { view, reconciler: None, queue: VecDeque::new(), authority };
+        Ok(Session {
+            tree: tree.clone(),
+            query,
+            remote: self.remote,
+            limits: self.limits.clone(),
+            memory: self.memory.clone(),
+            changes,
+            began: now,
+            pending: Mutex::default(),
+            sending: Mutex::new(sending),
+            received: Mutex::new(Received { echoes: Echoes::new(self.limits.echoes_max()), ..Received::default() }),
+        })
+    }
+}
+
+impl Session {
+    fn sending(&self) -> MutexGuard<'_, Sending> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn received(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under what this peer is remembered.
+    pub(super) fn who(&self) -> Option<Who> {
+        self.remote.map(|remote| (self.query.namespace, remote))
+    }
+
+    fn opening(&self, on_rejection: bool, nonce: &Nonce) -> Result<Opening, KvError> {
+        let view = Arc::clone(&self.sending().view);
+        let digest = |set| sets::digest(&view, &self.query, set, on_rejection, nonce);
+        Ok(Opening {
+            counts: sets::counts(&view, &self.query)?,
+            system: digest(SetName::System)?,
+            entries: digest(SetName::Entries)?,
+        })
+    }
+
+    fn is_blank(&self) -> Result<bool, KvError> {
+        let view = Arc::clone(&self.sending().view);
+        Ok(view.system.is_empty()? && view.entries.is_empty()?)
+    }
+
+    /// Whether the peer may be told anything.
+    fn may_read(&self, now: Timestamp) -> bool {
+        self.tree.authority().may_read(self.remote.as_ref(), &self.query.prefix, now)
+    }
+
+    /// Fails if the peer may not be told anything, unless there is nothing to tell.
+    pub(super) fn check_right(&self, now: Timestamp) -> Result<(), Failure> {
+        if self.may_read(now) {
+            return Ok(());
+        }
+        let view = self.tree.view()?;
+        let is_blank = view.system.is_empty().map_err(KvError::from)? && view.entries.is_empty().map_err(KvError::from)?;
+        if is_blank { Ok(()) } else { Err(Failure::Barred) }
+    }
+
+    /// Goes on with a reconciliation, or begins one if `round` is given.
+    pub(super) fn step(
+        &self,
+        now: Timestamp,
+        terms: &Terms,
+        set: SetName,
+        round: Option<u64>,
+        message: Option<&[u8]>,
+    ) -> Result<Stepped, Failure> {
+        self.check_right(now)?;
+        let mut sending = self.sending();
+        if let Some(round) = round {
+            sending.view = Arc::new(self.tree.view()?);
+            sending.reconciler = Some(sets::reconciler(&self.query, set, terms, round, &self.limits));
+        }
+        let view = Arc::clone(&sending.view);
+        let Some(reconciler) = sending.reconciler.as_mut() else {
+            return Err(Failure::Sync(SyncError::Critical("no reconciliation was begun".into())));
+        };
+        let step = match message {
+            Some(message) => reconciler.receive(view.set(set), message)?,
+            None => reconciler.open(view.set(set))?,
+        };
+        let is_done = reconciler.is_done();
+        if is_done {
+            sending.reconciler = None;
+        }
+        if !step.have.is_empty() {
+            sending.queue.push_back(Source::Items { view, set, items: step.have.into_iter() });
+        }
+        Ok(Stepped { reply: step.reply, is_done })
+    }
+
+    /// Everything is to be sent: the peer has nothing.
+    pub(super) fn stream(&self, terms: &Terms, set: SetName) -> Result<(), Failure> {
+        let mut sending = self.sending();
+        sending.view = Arc::new(self.tree.view()?);
+        let (view, span) = (Arc::clone(&sending.view), sets::span(&self.query, set, terms.on_rejection));
+        sending.queue.push_back(Source::Span { view, set, span });
+        Ok(())
+    }
+
+    /// Notes what has changed. What this peer just sent itself need not be looked at unless `is_exact`.
+    pub(super) fn note(&self, changed: Changed, sent_by_peer: Option<&BTreeSet<Key>>) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.authority |= changed.authority;
+        pending.lagged |= changed.lagged;
+        if pending.lagged {
+            return;
+        }
+        let is_news = |key: &Key| !sent_by_peer.is_some_and(|keys| keys.contains(key));
+        pending.keys.extend(changed.keys.into_iter().filter(is_news));
+        if pending.keys.len() > KEYS_MAX {
+            pending.keys.clear();
+            pending.lagged = true;
+        }
+    }
+
+    /// What has changed by now is to be sent, grants and such first. Says whether all must be compared again instead.
+    pub(super) fn push_changes(&self, terms: &Terms) -> bool {
+        if let Some(changed) = self.changes.take() {
+            self.note(changed, None);
+        }
+        let changed = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut sending = self.sending();
+        if changed.authority {
+            let now = self.tree.authority();
+            let before = std::mem::replace(&mut sending.authority, Arc::clone(&now));
+            let items = news(&before, &now, terms.on_rejection);
+            sending.queue.push_back(Source::Encoded(items));
+        }
+        if !changed.keys.is_empty() {
+            sending.queue.push_back(Source::Keys(changed.keys));
+        }
+        changed.lagged
+    }
+
+    /// The next things to send: refusals, then items, about as many bytes as fit.
+    pub(super) fn page(&self, now: Timestamp, terms: &Terms) -> Result<Page, Failure> {
+        let mut page = Page::default();
+        let mut bytes_left = self.limits.page_bytes().max(1);
+        self.refusals(&mut page, &mut bytes_left);
+        let refusals = page.messages.len();
+        let skip = self.who().map(|who| self.memory.will_refuse(&who, terms.peer_system)).unwrap_or_default();
+        let mut sending = self.sending();
+        while bytes_left > 0 {
+            let Some(source) = sending.queue.front_mut() else { break };
+            let Some((id, item)) = self.next_item(source)? else {
+                sending.queue.pop_front();
+                continue;
+            };
+            if skip.contains(&id) || self.received().echoes.contains(&id) {
+                continue;
+            }
+            bytes_left = bytes_left.saturating_sub(item.len());
+            page.messages.push(Message::Item(item));
+        }
+        page.items = (page.messages.len() - refusals) as u64;
+        page.has_more = !sending.queue.is_empty() || !self.received().refusals.is_empty();
+        drop(sending);
+        if page.items > 0 && !self.may_read(now) {
+            return Err(Failure::Barred);
+        }
+        Ok(page)
+    }
+
+    fn refusals(&self, page: &mut Page, bytes_left: &mut usize) {
+        let mut received = self.received();
+        while *bytes_left > 0 {
+            let Some(refused) = received.refusals.pop_front() else { return };
+            let len = 40 + refused.revocation.as_ref().map_or(0, Bytes::len);
+            *bytes_left = bytes_left.saturating_sub(len);
+            page.messages.push(Message::Refused(refused));
+        }
+    }
+
+    /// The next item of a source; none if there is no more. What is gone meanwhile is left out.
+    fn next_item(&self, source: &mut Source) -> Result<Option<(ItemBytes, Bytes)>, KvError> {
+        loop {
+            match source {
+                Source::Items { view, set, items } => {
+                    let Some(item) = items.next() else { return Ok(None) };
+                    if let Some(bytes) = view.item(*set, &item)? {
+                        return Ok(Some((*item.id.as_bytes(), bytes)));
+                    }
+                }
+                Source::Span { view, set, span } => {
+                    let items = places(view, *set, span)?;
+                    let Some(last) = items.last() else { return Ok(None) };
+                    // The least place behind the last one that was read.
+                    let (mut key, mut id) = (last.key.clone(), last.id.as_bytes().to_vec());
+                    if !increment(&mut id) {
+                        key.push(0);
+                        id.clear();
+                    }
+                    let rest = Span { from: Bound { key, id_prefix: id }, to: span.to.clone() };
+                    let page = Source::Items { view: Arc::clone(view), set: *set, items: items.into_iter() };
+                    return self.next_of_both(source, page, rest);
+                }
+                Source::Keys(keys) => {
+                    let Some(key) = keys.pop_first() else { return Ok(None) };
+                    let entries = self.tree.history(&key)?;
+                    let entries = entries.into_iter().map(|entry| (*entry.id().as_bytes(), Item::Entry(entry).encoded()));
+                    let keys = std::mem::take(keys);
+                    *source = Source::Chained(entries.collect(), keys);
+                }
+                Source::Encoded(items) => return Ok(items.pop_front()),
+            }
+        }
+    }
+}
