@@ -20,9 +20,6 @@ pub struct WatchLimits {
     pub known_grants: usize,
     /// Bytes of the longest message from a client. 64 KiB by default.
     pub request_len: usize,
-    /// Messages that the server decodes from a client between two subscriptions being read: none beyond this many subscriptions
-    /// that wait. While more wait, nothing is read from the client. 1 024 by default.
-    pub waiting: usize,
     /// Time until the peers must have agreed on the namespace. 10 s by default.
     pub handshake: Duration,
     /// The longest time in which a peer neither sends nor takes anything. 60 s by default.
@@ -44,7 +41,6 @@ impl Default for WatchLimits {
             behind_keys: 4_096,
             known_grants: 65_536,
             request_len: 64 << 10,
-            waiting: 1_024,
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             keep_alive: Duration::from_secs(20),

@@ -83,6 +83,16 @@ impl Item {
         out.freeze()
     }
 
+    /// Bytes of the object, without the kind.
+    pub(crate) fn object_len(&self) -> usize {
+        match self {
+            Self::Entry(entry) => entry.encoded().len(),
+            Self::Grant(grant) => grant.encoded().len(),
+            Self::Revocation(revocation) => revocation.encoded().len(),
+            Self::RootRotate(rotation) => rotation.encoded().len(),
+        }
+    }
+
     /// The namespace that it belongs to.
     #[must_use]
     pub fn namespace(&self) -> NamespaceId {

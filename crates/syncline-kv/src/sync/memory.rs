@@ -1,6 +1,6 @@
 //! What was refused in earlier sessions.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use syncline_crypto::PublicKey;
@@ -79,11 +79,11 @@ impl Memory {
         self.lock().peer(who).by_us.add(version, id, code);
     }
 
-    /// What a peer that knows so many grants and such will refuse.
-    pub(super) fn will_refuse(&self, who: &Who, version: u64) -> BTreeSet<[u8; 32]> {
+    /// Whether a peer that knows so many grants and such will refuse an item.
+    pub(super) fn will_refuse(&self, who: &Who, version: u64, id: &[u8; 32]) -> bool {
         let peers = self.lock();
         let ids = peers.by.get(who).map(|peer| &peer.by_them).filter(|ids| ids.version == version);
-        ids.map(|ids| ids.codes.keys().copied().collect()).unwrap_or_default()
+        ids.is_some_and(|ids| ids.codes.contains_key(id))
     }
 
     /// For what reason an item of a peer was refused here, if so many grants and such were known then.
@@ -127,11 +127,12 @@ mod tests {
     fn what_was_refused_is_forgotten_when_authority_changes() {
         let memory = Memory::default();
         memory.refused_by_them(who(1), 5, id(1), RefusedCode::Revoked);
-        assert!(memory.will_refuse(&who(1), 5).contains(&id(1)));
-        assert!(memory.will_refuse(&who(1), 6).is_empty());
-        assert!(memory.will_refuse(&who(2), 5).is_empty());
+        assert!(memory.will_refuse(&who(1), 5, &id(1)));
+        assert!(!memory.will_refuse(&who(1), 6, &id(1)));
+        assert!(!memory.will_refuse(&who(2), 5, &id(1)));
         memory.refused_by_them(who(1), 6, id(2), RefusedCode::Invalid);
-        assert_eq!(memory.will_refuse(&who(1), 6), BTreeSet::from([id(2)]));
+        assert!(memory.will_refuse(&who(1), 6, &id(2)));
+        assert!(!memory.will_refuse(&who(1), 6, &id(1)), "that was with another authority");
         assert_eq!(memory.refused_before(&who(1), 6, &id(2)), None, "that was the other way");
         memory.refused_by_us(who(1), 7, id(3), RefusedCode::Collected);
         assert_eq!(memory.refused_before(&who(1), 7, &id(3)), Some(RefusedCode::Collected));
@@ -144,8 +145,8 @@ mod tests {
         for number in 0..=IDS_MAX as u16 {
             memory.refused_by_them(who(1), 5, id(number), RefusedCode::Invalid);
         }
-        let kept = memory.will_refuse(&who(1), 5);
-        assert_eq!((kept.len(), kept.contains(&id(0)), kept.contains(&id(1))), (IDS_MAX, false, true));
+        let is_kept = |number| memory.will_refuse(&who(1), 5, &id(number));
+        assert!(!is_kept(0) && is_kept(1) && is_kept(IDS_MAX as u16));
         for peer in 0..=PEERS_MAX {
             let namespace = NamespaceId::from_bytes(id(peer as u16));
             memory.refused_by_us((namespace, who(1).1), 5, id(1), RefusedCode::Invalid);

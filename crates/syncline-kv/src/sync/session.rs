@@ -1,6 +1,7 @@
 //! What one session knows of its tree, and reads from it. All of it blocks.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +18,7 @@ use super::query::{KvQuery, OpenError};
 use super::sets::{self, Terms};
 use super::wire::{Capabilities, Counts, Digest, Hello, Message, Nonce, Refused};
 use crate::authority::Authority;
-use crate::item::{Item, RevocationId};
+use crate::item::{Grant, Item, RevocationId, RootRotate};
 use crate::path::Key;
 use crate::tree::{Changed, Changes, KvError, Scope, SetName, Tree, TreeView};
 
@@ -317,15 +318,12 @@ impl Session {
         let mut bytes_left = self.limits.page_bytes().max(1);
         self.refusals(&mut page, &mut bytes_left);
         let refusals = page.messages.len();
-        let skip = self.who().map(|who| self.memory.will_refuse(&who, terms.peer_system)).unwrap_or_default();
+        let who = self.who();
         let mut sending = self.sending();
         while bytes_left > 0 {
-            let Some(source) = sending.queue.front_mut() else { break };
-            let Some((id, item)) = self.next_item(source)? else {
-                sending.queue.pop_front();
-                continue;
-            };
-            if skip.contains(&id) || self.received().echoes.contains(&id) {
+            let Some((id, item)) = self.next_item(&mut sending.queue)? else { break };
+            let will_be_refused = who.is_some_and(|who| self.memory.will_refuse(&who, terms.peer_system, &id));
+            if will_be_refused || self.received().echoes.contains(&id) {
                 continue;
             }
             bytes_left = bytes_left.saturating_sub(item.len());
@@ -350,38 +348,84 @@ impl Session {
         }
     }
 
-    /// The next item of a source; none if there is no more. What is gone meanwhile is left out.
-    fn next_item(&self, source: &mut Source) -> Result<Option<(ItemBytes, Bytes)>, KvError> {
+    /// The next item of the queue. What is gone meanwhile is left out.
+    fn next_item(&self, queue: &mut VecDeque<Source>) -> Result<Option<(ItemBytes, Bytes)>, KvError> {
         loop {
-            match source {
-                Source::Items { view, set, items } => {
-                    let Some(item) = items.next() else { return Ok(None) };
-                    if let Some(bytes) = view.item(*set, &item)? {
+            match queue.pop_front() {
+                None => return Ok(None),
+                Some(Source::Items { view, set, mut items }) => {
+                    let Some(item) = items.next() else { continue };
+                    let bytes = view.item(set, &item)?;
+                    queue.push_front(Source::Items { view, set, items });
+                    if let Some(bytes) = bytes {
                         return Ok(Some((*item.id.as_bytes(), bytes)));
                     }
                 }
-                Source::Span { view, set, span } => {
-                    let items = places(view, *set, span)?;
-                    let Some(last) = items.last() else { return Ok(None) };
-                    // The least place behind the last one that was read.
-                    let (mut key, mut id) = (last.key.clone(), last.id.as_bytes().to_vec());
-                    if !increment(&mut id) {
-                        key.push(0);
-                        id.clear();
-                    }
-                    let rest = Span { from: Bound { key, id_prefix: id }, to: span.to.clone() };
-                    let page = Source::Items { view: Arc::clone(view), set: *set, items: items.into_iter() };
-                    return self.next_of_both(source, page, rest);
+                Some(Source::Span { view, set, span }) => {
+                    let items = places(&view, set, &span)?;
+                    let Some(last) = items.last() else { continue };
+                    let rest = Span { from: behind(last), to: span.to };
+                    queue.push_front(Source::Span { view: Arc::clone(&view), set, span: rest });
+                    queue.push_front(Source::Items { view, set, items: items.into_iter() });
                 }
-                Source::Keys(keys) => {
-                    let Some(key) = keys.pop_first() else { return Ok(None) };
-                    let entries = self.tree.history(&key)?;
-                    let entries = entries.into_iter().map(|entry| (*entry.id().as_bytes(), Item::Entry(entry).encoded()));
-                    let keys = std::mem::take(keys);
-                    *source = Source::Chained(entries.collect(), keys);
+                Some(Source::Keys(mut keys)) => {
+                    let Some(key) = keys.pop_first() else { continue };
+                    let entries = self.tree.history(&key)?.into_iter().map(Item::Entry);
+                    queue.push_front(Source::Keys(keys));
+                    queue.push_front(Source::Encoded(entries.map(|item| (item.id_bytes(), item.encoded())).collect()));
                 }
-                Source::Encoded(items) => return Ok(items.pop_front()),
+                Some(Source::Encoded(mut items)) => {
+                    let Some(item) = items.pop_front() else { continue };
+                    queue.push_front(Source::Encoded(items));
+                    return Ok(Some(item));
+                }
             }
         }
     }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("query", &self.query).field("remote", &self.remote).finish_non_exhaustive()
+    }
+}
+
+/// The first items of a span.
+fn places(view: &TreeView, set: SetName, span: &Span) -> Result<Vec<SetItem>, KvError> {
+    let mut items = Vec::new();
+    view.set(set).items(span, &mut |key, id| {
+        items.push(SetItem::new(key, *id));
+        if items.len() < PLACES_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(items)
+}
+
+/// The least place behind an item.
+fn behind(item: &SetItem) -> Bound {
+    let mut id = *item.id.as_bytes();
+    for at in (0..id.len()).rev() {
+        if let Some(byte) = id.get_mut(at) {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                return Bound { key: item.key.clone(), id_prefix: id.to_vec() };
+            }
+        }
+    }
+    // Behind the greatest id there is: the next key.
+    let mut key = item.key.clone();
+    key.push(0);
+    Bound { key, id_prefix: Vec::new() }
+}
+
+/// The grants and such that were not there before.
+fn news(before: &Authority, now: &Authority, on_rejection: bool) -> VecDeque<(ItemBytes, Bytes)> {
+    let known: BTreeSet<_> = before.rotations().map(RootRotate::id).collect();
+    let rotations = now.rotations().filter(|rotation| !known.contains(&rotation.id())).cloned().map(Item::RootRotate);
+    let grants = now.grants().filter(|grant| before.grant(&grant.id()).is_none());
+    let grants = grants.map(|grant| Item::Grant(Grant::clone(grant)));
+    let revocations = now.revocations().filter(|found| !on_rejection && before.revocation(&found.id()).is_none());
+    let revocations = revocations.cloned().map(Item::Revocation);
+    // Revocations do not wait for grants that peers may not have yet; entries come behind all of these.
+    let items = rotations.chain(grants).chain(revocations);
+    items.map(|item| (item.id_bytes(), item.encoded())).collect()
 }

@@ -7,6 +7,7 @@ use syncline_crypto::{PublicKey, Signature, SignedMessage};
 use syncline_storage::{Batch, Durability};
 
 use super::error::KvError;
+use super::feed::lock;
 use super::lookup::has;
 use super::verdict::Verdict;
 use super::work::{Finished, Work};
@@ -29,12 +30,27 @@ impl Tree {
     /// [`KvError::Storage`], [`KvError::Commit`], [`KvError::Corrupt`]: nothing was applied, or only the batches before. After
     /// [`CommitError::Unknown`](syncline_storage::CommitError::Unknown) open the database and the tree again.
     pub fn apply(&self, now: Timestamp, items: Vec<Item>) -> Result<Vec<Verdict>, KvError> {
+        self.apply_from(now, items, None)
+    }
+
+    /// The same for what a peer brought, which [feeds](Self::feed) tell on.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn apply_from(
+        &self,
+        now: Timestamp,
+        items: Vec<Item>,
+        from: Option<PublicKey>,
+    ) -> Result<Vec<Verdict>, KvError> {
+        let origin = from.map_or(Origin::Anywhere, Origin::Peer);
         let mut writer = self.inner.writer();
         let mut verdicts = Vec::with_capacity(items.len());
         let mut items = items.into_iter().peekable();
         while items.peek().is_some() {
             let chunk = items.by_ref().take(ITEMS_AT_ONCE).collect();
-            verdicts.append(&mut self.inner.apply(&mut writer, now, chunk, Origin::Anywhere, |_| {})?);
+            verdicts.append(&mut self.inner.apply(&mut writer, now, chunk, origin, |_| {})?);
         }
         Ok(verdicts)
     }
@@ -45,9 +61,11 @@ impl Tree {
 pub(super) enum Origin {
     /// This tree did, just now: their stamps are its own, also when the clock was set back since it gave them.
     Here,
-    /// Anybody.
+    /// Anybody; it is not known who brought them.
     #[default]
     Anywhere,
+    /// Anybody; this peer brought them.
+    Peer(PublicKey),
 }
 
 /// What signs an item: by whom, what, how.
@@ -109,7 +127,8 @@ impl Inner {
 
     /// Commits, and only then lets anybody know.
     pub(super) fn commit(&self, writer: &mut Writer, now: Timestamp, finished: Finished) -> Result<(), KvError> {
-        let Finished { batch, changed, system, authority, last, held, killed, roots_changed } = finished;
+        let Finished { batch, changed, stored, removed, origin, system, authority, last, held, killed, roots_changed } =
+            finished;
         if batch.is_empty() {
             return Ok(());
         }
@@ -120,8 +139,21 @@ impl Inner {
             self.publish(Arc::clone(&authority));
         }
         self.tell(&changed, &system);
+        self.feed(system, stored, origin, removed);
         let ended = killed.into_iter().filter(|grant| !authority.is_live_grant(*grant));
         self.sweep(writer, now, ended.collect(), roots_changed)
+    }
+
+    /// Tells feeds, what others rest on first.
+    fn feed(&self, mut items: Vec<Item>, stored: Vec<Item>, origin: Origin, removed: bool) {
+        let mut feeds = lock(&self.feeds);
+        if feeds.is_empty() {
+            return;
+        }
+        items.sort_by_key(precedence);
+        items.extend(stored);
+        let from = if let Origin::Peer(peer) = &origin { Some(peer) } else { None };
+        feeds.tell(&items, from, removed);
     }
 
     /// Checks the signatures of the items that have no verdict yet, all at once.

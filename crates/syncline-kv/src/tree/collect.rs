@@ -9,6 +9,7 @@ use syncline_storage::{Batch, Direction, Durability};
 use thiserror::Error;
 
 use super::error::{Corruption, KvError};
+use super::feed::lock;
 use super::rows::{COLLECTED, MarkRow, PEERS, Slot, TOMBSTONES, readable};
 use super::work::Work;
 use super::{Inner, Tree, Writer};
@@ -195,6 +196,7 @@ impl Inner {
         let finished = work.finish()?;
         if !finished.batch.is_empty() {
             self.db.commit(finished.batch, Durability::Immediate)?;
+            lock(&self.feeds).tell(&[], None, finished.removed);
         }
         Ok((last, done))
     }

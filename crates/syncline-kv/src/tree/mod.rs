@@ -18,6 +18,7 @@ mod bundle;
 mod check;
 mod collect;
 mod error;
+mod feed;
 mod limits;
 mod lookup;
 mod open;
@@ -49,6 +50,7 @@ pub use blob::{BlobError, FetchBlob};
 pub use bundle::{BundleError, Export, Import, ImportReport};
 pub use collect::{Collection, Freshness, Stale};
 pub use error::{Corruption, KvError};
+pub use feed::{Fed, Feed, Stored};
 pub use limits::TreeLimits;
 pub use open::TreeBuilder;
 pub use read::{Listing, Page};
@@ -58,6 +60,7 @@ pub use verdict::Verdict;
 pub use watch::{Changed, Changes, Scope};
 pub use write::{GrantRequest, PutOptions};
 
+use feed::Feeds;
 use quarantine::Held;
 use waiting::Waiting;
 use watch::Watchers;
@@ -106,6 +109,7 @@ struct Inner {
     /// As of the last commit.
     authority: RwLock<Arc<Authority>>,
     watchers: Arc<Mutex<Watchers>>,
+    feeds: Arc<Mutex<Feeds>>,
 }
 
 /// What only one call at a time may use.

@@ -69,6 +69,7 @@ impl TreeBuilder {
             writer: Mutex::new(Writer { last, held, waiting: Waiting::default() }),
             authority: RwLock::new(Arc::new(authority)),
             watchers: Arc::new(Mutex::new(Watchers::new(self.limits.watched_keys))),
+            feeds: Arc::default(),
             limits: self.limits,
         };
         // Time matters to nothing that is swept.

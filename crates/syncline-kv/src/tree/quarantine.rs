@@ -1,5 +1,6 @@
 //! Entries that are stamped too far ahead.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use syncline_core::clock::Timestamp;
@@ -12,6 +13,7 @@ use super::verdict::Verdict;
 use super::work::Work;
 use super::Tree;
 use crate::item::{Entry, Item};
+use crate::path::Key;
 
 /// Entries that are released in one batch.
 const RELEASED_AT_ONCE: usize = 1_024;
@@ -113,5 +115,21 @@ impl Tree {
         let mut rows = QUARANTINE.scan_prefix(&*snapshot, &(self.inner.number,), Direction::Forward)?;
         let first = rows.next().map(|row| readable(row, Corruption::Entry)).transpose()?;
         Ok(first.map(|((_, due, _), _)| Timestamp::from_millis(due)))
+    }
+
+    /// The keys that have an entry in quarantine. Reads all of them, unless there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`KvError::Storage`], [`KvError::Corrupt`].
+    pub fn quarantined_keys(&self) -> Result<BTreeSet<Key>, KvError> {
+        let snapshot = self.inner.db.snapshot()?;
+        let mut keys = BTreeSet::new();
+        for row in QUARANTINE.scan_prefix(&*snapshot, &(self.inner.number,), Direction::Forward)? {
+            let (_, bytes) = readable(row, Corruption::Entry)?;
+            let entry = Entry::decode(bytes).map_err(|_| KvError::Corrupt(Corruption::Entry))?;
+            keys.insert(entry.key().clone());
+        }
+        Ok(keys)
     }
 }

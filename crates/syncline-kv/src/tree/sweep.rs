@@ -6,6 +6,7 @@ use syncline_core::clock::Timestamp;
 use syncline_storage::{Direction, Durability, KeyCodec as _};
 
 use super::error::{Corruption, KvError};
+use super::feed::lock;
 use super::lookup::former_roots;
 use super::rows::{By, Slot, UNDER, UnderColumns};
 use super::work::{Work, put_under};
@@ -62,6 +63,7 @@ impl Inner {
                 self.db.commit(finished.batch, Durability::Immediate)?;
             }
             self.tell(&finished.changed, &[]);
+            lock(&self.feeds).tell(&[], None, finished.removed);
             after = Some(last);
         }
         Ok(())

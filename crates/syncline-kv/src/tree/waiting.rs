@@ -20,7 +20,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Keeps an item. If there is no room, the oldest go.
     pub(super) fn keep(&mut self, limits: &TreeLimits, awaited: Awaited, item: Item) {
-        let len = len_of(&item);
+        let len = item.object_len();
         if len > limits.waiting_bytes || limits.waiting_items == 0 {
             return;
         }
@@ -42,7 +42,7 @@ impl Waiting {
     pub(super) fn take(&mut self, awaited: &Awaited) -> Vec<Item> {
         let items: Vec<Item> = self.by.remove(awaited).unwrap_or_default().into_iter().map(|(_, item)| item).collect();
         self.items -= items.len();
-        self.bytes -= items.iter().map(len_of).sum::<usize>();
+        self.bytes -= items.iter().map(Item::object_len).sum::<usize>();
         if self.items == 0 {
             self.order.clear();
         }
@@ -58,17 +58,9 @@ impl Waiting {
                 self.by.remove(&awaited);
             }
             self.items -= 1;
-            self.bytes -= len_of(&item);
+            self.bytes -= item.object_len();
             return;
         }
     }
 }
 
-fn len_of(item: &Item) -> usize {
-    match item {
-        Item::Entry(entry) => entry.encoded().len(),
-        Item::Grant(grant) => grant.encoded().len(),
-        Item::Revocation(revocation) => revocation.encoded().len(),
-        Item::RootRotate(rotation) => rotation.encoded().len(),
-    }
-}

@@ -10,6 +10,7 @@ use syncline_storage::{Batch, Snapshot};
 
 use super::apply::Origin;
 use super::error::KvError;
+use super::feed::lock;
 use super::quarantine::Held;
 use super::root::system_key;
 use super::rows::{
@@ -174,7 +175,8 @@ impl<'a> Work<'a> {
     pub(super) fn finish(self) -> Result<Finished, KvError> {
         let Self { inner, snapshot, mut batch, keys, .. } = self;
         let number = inner.number;
-        let mut changed = Vec::new();
+        let feeds = !lock(&inner.feeds).is_empty();
+        let (mut changed, mut stored, mut removed) = (Vec::new(), Vec::new(), false);
         let mut set = inner.entries.change(snapshot)?;
         for (key, state) in keys {
             let mut touched = false;
@@ -184,6 +186,7 @@ impl<'a> Work<'a> {
                     Some(_) => drop_tombstone(&mut batch, number, *slot, entry),
                     None => drop_entry(&mut batch, number, *slot, entry),
                 }
+                removed |= state.in_slot(*slot).is_none();
                 touched = true;
                 set.remove(&set_item(entry))?;
             }
@@ -193,6 +196,9 @@ impl<'a> Work<'a> {
                     continue;
                 }
                 touched = true;
+                if feeds {
+                    stored.push(Item::Entry(entry.clone()));
+                }
                 set.insert(&set_item(entry))?;
                 put_entry(&mut batch, number, *slot, entry, self.now);
                 if before.is_none() {
@@ -228,6 +234,9 @@ impl<'a> Work<'a> {
         Ok(Finished {
             batch,
             changed,
+            stored,
+            removed,
+            origin: self.origin,
             system: self.system,
             authority: self.authority,
             last: self.last,
@@ -242,6 +251,11 @@ impl<'a> Work<'a> {
 pub(super) struct Finished {
     pub(super) batch: Batch,
     pub(super) changed: Vec<Key>,
+    /// New entries, if somebody wants to know.
+    pub(super) stored: Vec<Item>,
+    /// Entries went without being replaced.
+    pub(super) removed: bool,
+    pub(super) origin: Origin,
     pub(super) system: Vec<Item>,
     pub(super) authority: Arc<Authority>,
     pub(super) last: Hlc,
