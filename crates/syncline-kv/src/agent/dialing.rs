@@ -24,7 +24,8 @@ impl<P: Ord + Clone + Debug> Agent<P> {
         peers.chain([self.digests.entropy]).flatten().min()
     }
 
-    /// Puts a member into the line for sessions, behind those who have had fewer of late.
+    /// Puts a member into the line for sessions, behind those who have had fewer of late. If it has said what it has, that is
+    /// not what we have; [`Agent::changed`] sees to it that this stays so.
     pub(super) fn want(&mut self, id: &P, root: Option<Root>) {
         let turn = self.turn;
         let Some(peer) = self.peers.up_mut(id) else { return };
@@ -47,7 +48,7 @@ impl<P: Ord + Clone + Debug> Agent<P> {
     }
 
     /// Opens sessions while there is room, in the order of turns, then of nearness.
-    pub(super) fn open_sessions(&mut self, root: Root) {
+    pub(super) fn open_sessions(&mut self) {
         while self.peers.sessions() < self.config.sessions_max() {
             let ready = self.peers.iter().filter(|(_, peer)| {
                 peer.up && peer.waiting.is_some() && !peer.in_session() && peer.not_before <= self.now
@@ -57,9 +58,6 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             };
             let Some(peer) = self.peers.get_mut(&id) else { return };
             let Some(waiting) = peer.waiting.take() else { return };
-            if waiting.root == Some(root) {
-                continue;
-            }
             self.turn = self.turn.max(waiting.turn);
             peer.next_turn = waiting.turn.saturating_add(1);
             peer.session = Some(Session { since: self.now, root: waiting.root });
@@ -153,9 +151,7 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             } else {
                 self.yielded(&id, session);
             }
-            if let Some(root) = self.root {
-                self.open_sessions(root);
-            }
+            self.open_sessions();
         }
     }
 

@@ -192,7 +192,7 @@ impl<P: Ord + Clone + Debug> Agent<P> {
         self.broadcast_due(root);
         self.greetings_due(root);
         self.replies_due(root);
-        self.open_sessions(root);
+        self.open_sessions();
         self.push_waiting();
     }
 
@@ -252,6 +252,13 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             peer.stats.rejected += 1;
         }
         self.outputs.push_back(AgentOutput::Rejected { from, error });
+    }
+
+    /// Keeps to the longest message of a transport.
+    fn carry_at_most(&mut self, len: usize) {
+        let config = std::mem::take(&mut self.config);
+        let len = config.message_len_max().min(len);
+        self.config = config.with_message_len_max(len).mended();
     }
 
     fn encode(&self, message: &Message) -> Bytes {

@@ -19,8 +19,8 @@ const ROUNDS: usize = 64;
 
 /// Runs an agent until the membership, the broadcast or the node ends.
 ///
-/// The agent must be new, and its [`message_len_max`](super::AgentConfig::message_len_max) no more than what the
-/// broadcast [carries](Broadcast::max_len): longer messages are not sent.
+/// The agent must be new. Its messages are no longer than what the broadcast [carries](Broadcast::max_len), whatever it is set
+/// up for; but for a broadcast that carries less than 256 bytes, by which nothing that is longer is sent.
 ///
 /// Everything goes on in this one future, and nothing is spawned: all sessions that the agent asks for, at most one
 /// application of pushes, the wait for news, for members, for messages and for the time. While pushes are applied no
@@ -44,6 +44,7 @@ pub async fn run<P, M, B, C, G>(
     G: Gossiped<P, C::Stream>,
 {
     let root = gossiped.root();
+    agent.carry_at_most(broadcast.max_len());
     let mut driver = Driver {
         agent,
         membership,

@@ -54,10 +54,12 @@ impl Authority {
         };
         let anchored = self.is_anchored(&chain);
         self.by_audience.get_or_default(*grant.audience()).insert(id);
-        if let Some(above) = grant.parent().and_then(|parent| self.grants.get_mut(&parent)) {
-            above.children.insert(id);
+        let parent = grant.parent();
+        let mut held = Held::new(grant, chain, revoked, anchored);
+        if let Some(above) = parent.and_then(|parent| self.grants.get_mut(&parent)) {
+            held.next_sibling = above.first_child.replace(id);
         }
-        self.grants.insert(id, Held::new(grant, chain, revoked, anchored));
+        self.grants.insert(id, held);
         Admission::Added(Effects::default())
     }
 

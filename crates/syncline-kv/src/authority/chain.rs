@@ -1,6 +1,5 @@
 //! Chains of grants, and what is known about each.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use syncline_core::clock::Timestamp;
@@ -130,7 +129,9 @@ fn common_subtree(links: &[Arc<Grant>]) -> Option<Subtree> {
 pub(super) struct Held {
     chain: Chain,
     grant: Arc<Grant>,
-    pub(super) children: BTreeSet<GrantId>,
+    /// The grants that were delegated from it, in a list through them, so that a copy of this is small however many they are.
+    pub(super) first_child: Option<GrantId>,
+    pub(super) next_sibling: Option<GrantId>,
     /// Links of the chain, this grant included, that are revoked by a revocation that counts.
     pub(super) revoked: Revoked,
     /// Whether the first link's issuer is trusted as a root for it.
@@ -146,7 +147,7 @@ pub(super) struct Revoked {
 
 impl Held {
     pub(super) fn new(grant: Arc<Grant>, chain: Chain, revoked: Revoked, anchored: bool) -> Self {
-        Self { chain, grant, children: BTreeSet::new(), revoked, anchored }
+        Self { chain, grant, first_child: None, next_sibling: None, revoked, anchored }
     }
 
     pub(super) fn grant(&self) -> &Arc<Grant> {
@@ -155,10 +156,6 @@ impl Held {
 
     pub(super) fn chain(&self) -> &Chain {
         &self.chain
-    }
-
-    pub(super) fn children(&self) -> &BTreeSet<GrantId> {
-        &self.children
     }
 
     pub(super) fn is_live(&self) -> bool {

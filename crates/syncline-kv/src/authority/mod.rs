@@ -36,6 +36,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 
 use syncline_core::clock::Hlc;
@@ -178,7 +179,7 @@ impl Authority {
         self.lineage.rotations()
     }
 
-    /// The grant and all that was delegated from it, nearest first. Empty if it is not known.
+    /// The grant and all that was delegated from it, nearest first, siblings by id. Empty if it is not known.
     #[must_use]
     pub fn family(&self, grant: GrantId) -> Vec<GrantId> {
         let mut family = Vec::new();
@@ -188,8 +189,10 @@ impl Authority {
         let mut next = 0;
         while let Some(id) = family.get(next) {
             next += 1;
-            let children = self.grants.get(id).into_iter().flat_map(Held::children).copied();
-            family.extend(children.collect::<Vec<_>>());
+            let mut children: Vec<GrantId> = self.children(id).collect();
+            // They are in the order in which they came.
+            children.sort_unstable();
+            family.extend(children);
         }
         family
     }
@@ -198,6 +201,11 @@ impl Authority {
     pub fn quotas(&self, leaf: &GrantId) -> impl Iterator<Item = (GrantId, Quota)> {
         let links = self.grants.get(leaf).into_iter().flat_map(|held| held.chain().links().iter());
         links.map(|link| (link.id(), link.fields().quota)).filter(|(_, quota)| !quota.is_none())
+    }
+
+    fn children(&self, parent: &GrantId) -> impl Iterator<Item = GrantId> {
+        let first = self.grants.get(parent).and_then(|held| held.first_child);
+        iter::successors(first, |child| self.grants.get(child)?.next_sibling)
     }
 
     fn held_by(&self, who: &PublicKey) -> impl Iterator<Item = &Held> {

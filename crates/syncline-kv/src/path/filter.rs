@@ -4,9 +4,12 @@ use super::{Key, Pattern, PatternError};
 
 /// An ordered list of rules that lets keys pass or not.
 ///
-/// A rule is a [`Pattern`], which lets its keys pass, or `!` and a pattern, which holds them back. The last rule whose pattern
-/// has the key decides, so the order matters: `/a/**`, `!/a/b/**`, `/a/b/c` lets `/a/x` and `/a/b/c` pass, but not `/a/b/d`.
-/// A key that no rule has does not pass; so a list of only `!` rules lets nothing pass. With no rule at all everything passes.
+/// A rule is a [`Pattern`], which lets its keys pass, or `!` and a pattern, which holds them back. The last rule whose
+/// pattern has the key decides, so the order matters: `/a/**`, `!/a/b/**`, `/a/b/c` lets `/a/x` and `/a/b/c` pass, but
+/// not `/a/b/d`. A key that no rule has does not pass; so a list of only `!` rules lets nothing pass. With no rule at
+/// all everything passes.
+///
+/// The path filters of GitHub's workflows read their lists in the same way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFilter {
     rules: Vec<Rule>,

@@ -35,8 +35,8 @@ impl Inclusion {
 pub struct Budget {
     /// How many states of the search are kept. 20 000 unless set.
     ///
-    /// For each of them the search may also look at [`WORK_PER_STATE`](Self::WORK_PER_STATE) positions in the patterns, on average,
-    /// and keep [`PLACES_PER_STATE`](Self::PLACES_PER_STATE).
+    /// For each of them the search may also look at [`WORK_PER_STATE`](Self::WORK_PER_STATE) positions in the patterns,
+    /// on average, and keep [`PLACES_PER_STATE`](Self::PLACES_PER_STATE).
     pub states: usize,
 }
 
@@ -61,15 +61,15 @@ impl Default for Budget {
 
 /// Whether each key of `wanted` is in at least one of `held`.
 ///
-/// The answer is exact for the keys that there are: a path that is longer than a [`Key`] may be, or has more segments, or a
-/// segment `..`, is no key and does not escape. Several patterns can include together what none includes alone: `/*a*` and
-/// `/*/**/a` include `/**/a`.
+/// The answer is exact for the keys that there are: a path that is longer than a [`Key`] may be, or has more segments,
+/// or a segment `..`, is no key and does not escape. Several patterns can include together what none includes alone:
+/// `/*a*` and `/*/**/a` include `/**/a`.
 ///
-/// The question is hard in general (for regular expressions it is PSPACE-complete), so the search has a budget; the patterns that people
-/// write take few states. Whoever grants must take [`TooComplex`](Inclusion::TooComplex) as a no.
+/// The question is hard in general (for regular expressions it is PSPACE-complete), so the search has a budget; the
+/// patterns that people write take few states. Whoever grants must take [`TooComplex`](Inclusion::TooComplex) as a no.
 ///
-/// The search is that of De Wulf, Doyen, Henzinger and Raskin, "Antichains: A New Algorithm for Checking Universality of
-/// Finite Automata", CAV 2006.
+/// The search is that of De Wulf, Doyen, Henzinger and Raskin, "Antichains: A New Algorithm for Checking Universality
+/// of Finite Automata", CAV 2006.
 #[must_use]
 pub fn union_includes(held: &[Pattern], wanted: &Pattern, budget: Budget) -> Inclusion {
     if held.contains(wanted) {

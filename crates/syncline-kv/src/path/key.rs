@@ -9,12 +9,13 @@ use super::{scan, text};
 
 /// A key: a path such as `/my/key/state`.
 ///
-/// A key is one or more segments, each after a `/`. A segment is 1 to [`SEGMENT_LEN_MAX`](Self::SEGMENT_LEN_MAX) bytes out of
-/// `A-Z a-z 0-9 . - _ ~ : @ + = , %`; it is neither `.` nor `..`, which other systems take for the segment itself and for its
-/// parent. There is no escape: what is written is what is compared, byte by byte, and upper and lower case differ.
+/// A key is one or more segments, each after a `/`. A segment is 1 to [`SEGMENT_LEN_MAX`](Self::SEGMENT_LEN_MAX) bytes
+/// out of `A-Z a-z 0-9 . - _ ~ : @ + = , %`; it is neither `.` nor `..`, which other systems take for the segment
+/// itself and for its parent. There is no escape: what is written is what is compared, byte by byte, and upper and
+/// lower case differ.
 ///
-/// Keys are ordered by their bytes. `/` comes before the letters and digits but after `% + , - .`, so that `/a-b` lies between
-/// `/a` and `/a/b`; the keys below one path are contiguous all the same, see [`Subtree`](super::Subtree).
+/// Keys are ordered by their bytes. `/` comes before the letters and digits but after `% + , - .`, so that `/a-b` lies
+/// between `/a` and `/a/b`; the keys below one path are contiguous all the same, see [`Subtree`](super::Subtree).
 ///
 /// A clone shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

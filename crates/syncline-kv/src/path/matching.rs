@@ -1,7 +1,7 @@
 //! Whether a pattern has a key, in linear time.
 //!
-//! Both levels are matched greedily: what is between two wildcards is best found as far left as possible, so only the last
-//! wildcard is ever taken up again (Kirk J. Krauss, "Matching Wildcards: An Algorithm", Dr. Dobb's 2008).
+//! Both levels are matched greedily: what is between two wildcards is best found as far left as possible, so only the
+//! last wildcard is ever taken up again (Kirk J. Krauss, "Matching Wildcards: An Algorithm", Dr. Dobb's 2008).
 
 use super::pattern::DEEP;
 use super::{scan, segment};
@@ -11,7 +11,7 @@ pub(super) fn matches(pattern: &str, key: &str) -> bool {
     matches_counted(pattern, key, &mut |_| ())
 }
 
-/// The same, telling `count` how many bytes are looked at.
+/// The same, telling `count` how many bytes each comparison of two segments is given.
 pub(super) fn matches_counted(pattern: &str, key: &str, count: &mut impl FnMut(usize)) -> bool {
     let mut globs = scan::segments(pattern);
     let mut names = scan::segments(key);

@@ -1,7 +1,7 @@
 //! Patterns as automata, several in one.
 //!
-//! An automaton reads a key byte by byte. Its positions are what a pattern expects next, or that it is within a segment which a
-//! `**` takes up. There are no empty moves: a position at a `*` stands for the one behind it as well.
+//! An automaton reads a key byte by byte. Its positions are what a pattern expects next, or that it is within a segment
+//! which a `**` takes up. There are no empty moves: a position at a `*` stands for the one behind it as well.
 
 use super::pattern::{DEEP, Pattern};
 
@@ -174,8 +174,8 @@ impl Automaton {
 
     /// Whether whatever can follow at `less` can follow at `at` too. It may also hold where this says no.
     ///
-    /// A `**` can take up what is left of all earlier segments, since each takes up whole segments; likewise a `*` what is left
-    /// of its segment before it.
+    /// A `**` can take up what is left of all earlier segments, since each takes up whole segments; likewise a `*` what
+    /// is left of its segment before it.
     fn dominates(&self, at: usize, less: usize) -> bool {
         let (Some(one), Some(other)) = (self.positions.get(at), self.positions.get(less)) else { return false };
         match one.token {
@@ -191,7 +191,8 @@ impl Automaton {
         places.dedup();
         let mut kept: Vec<usize> = Vec::with_capacity(places.len());
         for at in places {
-            // Of what was kept of its pattern, the last one is the only one that can be a `**`, and of its segment, a `*`.
+            // Of what was kept of its pattern, the last one is the only one that can be a `**`, and of its segment, a
+            // `*`.
             if kept.last().is_some_and(|&last| self.dominates(last, at)) {
                 continue;
             }

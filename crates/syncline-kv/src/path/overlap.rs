@@ -1,7 +1,8 @@
 //! A key that two patterns have in common.
 //!
-//! A shortest common key is made of shortest common segments. So there are two products: of two segments, byte by byte, and of the
-//! two patterns, segment by segment. Each pair of bytes in the patterns is looked at a fixed number of times.
+//! A shortest common key is made of shortest common segments. So there are two products: of two segments, byte by byte,
+//! and of the two patterns, segment by segment. Each pair of bytes in the patterns is looked at a fixed number of
+//! times.
 
 use super::nfa::desugared;
 use super::pattern::{DEEP, Pattern};

@@ -19,17 +19,19 @@ pub(super) const DEEP: &str = "**";
 /// segment = "**" / 1*( literal / "*" )      a literal is a byte that a key's segment may hold
 /// ```
 ///
-/// - `*` stands for zero or more bytes of one segment, never for a `/`. `/sta*` has `/sta` and `/state`; as a key has no empty
-///   segments, `/*` has every key of one segment.
-/// - `**` is a segment of its own and stands for zero or more whole segments, except at the end of the pattern, where it stands
-///   for one or more. `/a/**/b` has `/a/b` and `/a/x/y/b`; `/a/**` has everything below `/a` but not `/a`; `/**` has every key.
+/// - `*` stands for zero or more bytes of one segment, never for a `/`. `/sta*` has `/sta` and `/state`; as a key has
+///   no empty segments, `/*` has every key of one segment.
+/// - `**` is a segment of its own and stands for zero or more whole segments, except at the end of the pattern, where
+///   it stands for one or more. `/a/**/b` has `/a/b` and `/a/x/y/b`; `/a/**` has everything below `/a` but not `/a`;
+///   `/**` has every key.
 /// - There is nothing else: no `?`, classes, braces or escapes; no `a**b`; the whole key is compared, by bytes.
 ///
 /// The rules are those of gitignore and of bmatcuk/doublestar before it let `a/**` match `a`.
 ///
-/// Limits: those of [`Key`] for segments and length, except that a last `/**` is not counted, so that each subtree has its
-/// pattern; [`DEEP_MAX`](Self::DEEP_MAX) `**`; [`STARS_MAX`](Self::STARS_MAX) `*` in a segment. With them [`matches`](Self::matches)
-/// is linear in the lengths of pattern and key; they also keep [`includes`](Self::includes) small.
+/// Limits: those of [`Key`] for segments and length, except that a last `/**` is not counted, so that each subtree has
+/// its pattern; [`DEEP_MAX`](Self::DEEP_MAX) `**`; [`STARS_MAX`](Self::STARS_MAX) `*` in a segment. With them
+/// [`matches`](Self::matches) is linear in the lengths of pattern and key; they also keep [`includes`](Self::includes)
+/// small.
 ///
 /// Patterns are equal and ordered as texts: `/**/*` and `/**` match the same keys but differ. A clone shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,8 +95,9 @@ impl Pattern {
 
     /// Whether the pattern has this key.
     ///
-    /// Linear: for a pattern of `m` bytes and a key of `n`, neither with more than [`Key::SEGMENTS_MAX`] segments, it compares in
-    /// the order of `SEGMENTS_MAX * (n + m)` bytes at most, whatever they are. It does not recurse and takes no memory.
+    /// Linear: for a pattern of `m` bytes and a key of `n`, neither with more than [`Key::SEGMENTS_MAX`] segments, it
+    /// compares in the order of `SEGMENTS_MAX * (n + m)` bytes at most, whatever they are. It does not recurse and
+    /// takes no memory.
     #[must_use]
     pub fn matches(&self, key: &Key) -> bool {
         matching::matches(self.as_str(), key.as_str())
@@ -114,8 +117,8 @@ impl Pattern {
         overlap::common_key(self, other, Caps::KEY)
     }
 
-    /// The subtree whose keys are exactly those of the pattern, if the pattern is written so: literal segments, then wildcards
-    /// that together mean one segment or more, as in `/a/**`, `/a/**/**` or `/a/**/*`.
+    /// The subtree whose keys are exactly those of the pattern, if the pattern is written so: literal segments, then
+    /// wildcards that together mean one segment or more, as in `/a/**`, `/a/**/**` or `/a/**/*`.
     #[must_use]
     pub fn as_subtree(&self) -> Option<Subtree> {
         let prefix = self.literal_prefix();
@@ -132,8 +135,8 @@ impl Pattern {
         (deep && single).then(|| path.parse().ok()).flatten()
     }
 
-    /// The longest text that every key of the pattern starts with: `/svc/` of `/svc/*/x`, `/sta` of `/sta*`, and the whole text
-    /// of a pattern without wildcards. It bounds a range scan.
+    /// The longest text that every key of the pattern starts with: `/svc/` of `/svc/*/x`, `/sta` of `/sta*`, and the
+    /// whole text of a pattern without wildcards. It bounds a range scan.
     #[must_use]
     pub fn literal_prefix(&self) -> &str {
         self.0.split('*').next().unwrap_or_default()

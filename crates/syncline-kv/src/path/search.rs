@@ -1,4 +1,5 @@
-//! The search for a key that escapes: the automaton of what is wanted, together with the determinised one of what is held.
+//! The search for a key that escapes: the automaton of what is wanted, together with the determinised one of what is
+//! held.
 
 use std::rc::Rc;
 
@@ -182,7 +183,8 @@ impl Search {
     }
 }
 
-/// These bytes, and first, if there is one, a byte that stands for all others: a letter, so that witnesses are easy to read.
+/// These bytes, and first, if there is one, a byte that stands for all others: a letter, so that witnesses are easy to
+/// read.
 fn alphabet(literals: impl Iterator<Item = u8>) -> Rc<[u8]> {
     let mut literals: Vec<u8> = literals.collect();
     literals.sort_unstable();

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 /// Whether a segment of a pattern has a segment of a key.
 ///
-/// Greedy: what is between two stars is best found as far left as possible. Linear, since the standard library's search is: the two-way
-/// algorithm of Crochemore and Perrin, 1991.
+/// Greedy: what is between two stars is best found as far left as possible. Linear, since the standard library's search
+/// is: the two-way algorithm of Crochemore and Perrin, 1991.
 pub(super) fn matches(glob: &str, name: &str) -> bool {
     let Some((prefix, rest)) = glob.split_once('*') else { return glob == name };
     let (middle, suffix) = rest.rsplit_once('*').map_or((None, rest), |(middle, suffix)| (Some(middle), suffix));

@@ -8,8 +8,8 @@ use super::{Key, KeyError, Pattern, text};
 
 /// All keys strictly below a path, or all keys.
 ///
-/// The subtree of `/a/b` has `/a/b/c` and `/a/b/c/d`, but neither `/a/b` nor `/a/bc`. In the byte order of keys it is one
-/// contiguous range, from [`start`](Self::start) to [`end`](Self::end), which no other key is in.
+/// The subtree of `/a/b` has `/a/b/c` and `/a/b/c/d`, but neither `/a/b` nor `/a/bc`. In the byte order of keys it is
+/// one contiguous range, from [`start`](Self::start) to [`end`](Self::end), which no other key is in.
 ///
 /// The text is the path, empty for all keys; `/` is read as all keys too. A clone shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +24,8 @@ impl Subtree {
 
     /// The keys strictly below `key`.
     ///
-    /// Below a key of [`SEGMENTS_MAX`](Key::SEGMENTS_MAX) segments, or of almost [`LEN_MAX`](Key::LEN_MAX) bytes, there are none.
+    /// Below a key of [`SEGMENTS_MAX`](Key::SEGMENTS_MAX) segments, or of almost [`LEN_MAX`](Key::LEN_MAX) bytes, there
+    /// are none.
     #[must_use]
     pub fn below(key: &Key) -> Self {
         Self(key.as_str().into())
@@ -44,7 +45,8 @@ impl Subtree {
 
     /// Whether `other` is this subtree or within it.
     ///
-    /// It compares paths: a subtree that is empty because its path is as long as a key may be is only in those above it.
+    /// It compares paths: a subtree that is empty because its path is as long as a key may be is only in those above
+    /// it.
     #[must_use]
     pub fn includes(&self, other: &Self) -> bool {
         let rest = other.as_str().strip_prefix(self.as_str());
@@ -63,8 +65,8 @@ impl Subtree {
         [self.0.as_bytes(), b"/"].concat()
     }
 
-    /// The first byte string after the range: `/a/b0` for the subtree of `/a/b`, since `0` follows `/`. Never none today; a range
-    /// without an end would be none.
+    /// The first byte string after the range: `/a/b0` for the subtree of `/a/b`, since `0` follows `/`. Always
+    /// there; an option, because range scans take one.
     #[must_use]
     pub fn end(&self) -> Option<Vec<u8>> {
         Some([self.0.as_bytes(), &[b'/' + 1]].concat())

@@ -211,7 +211,10 @@ fn who_syncs_with_us_gets_neither_an_answer_nor_a_session() {
     solo.ended(1, USEFUL);
     solo.tell(AgentInput::SessionAccepted { peer: 1 });
     solo.disagree(1, nonce, 6);
+    solo.hear(Some(1), &Message::Digest { root: root(6), nonce: 3 });
     assert_eq!(syncs(&solo.tell(ended(USEFUL))), [] as [u32; 0], "it did");
+    assert_eq!(solo.does(Duration::from_millis(250)).len(), 1, "the digest after our own session, and no answer");
+    assert_eq!(solo.agent.stats().replies_sent, 0, "what it said before the end of the session is of no interest");
     assert_eq!(syncs(&solo.does(SECOND * 5)), [] as [u32; 0]);
 }
 

@@ -284,11 +284,15 @@ fn it_ends_with_the_node_the_members_or_the_broadcast_and_drops_what_it_had() {
 }
 
 #[test]
-fn what_the_broadcast_cannot_carry_is_not_sent() {
-    let mut cluster = Cluster::new(2, &AgentConfig::default().with_sessions_max(0), 400);
-    cluster.pass(SECOND);
-    cluster.stores[0].put(&item(GRANT, 1, 300));
-    cluster.stores[0].put(&item(GRANT, 2, 800));
-    cluster.pass(SECOND);
-    assert_eq!(cluster.stores[1].items().len(), 1);
+fn messages_are_no_longer_than_what_the_broadcast_carries() {
+    // In parts; and in none, since the shortest limit is longer than this.
+    for (max_len, come) in [(300, 2), (100, 0)] {
+        let config = AgentConfig::default().with_sessions_max(0);
+        let mut cluster = Cluster::new(2, &config, max_len);
+        cluster.pass(SECOND);
+        cluster.stores[0].put(&item(GRANT, 1, 250));
+        cluster.stores[0].put(&item(GRANT, 2, 1_000));
+        cluster.pass(SECOND);
+        assert_eq!(cluster.stores[1].items().len(), come);
+    }
 }

@@ -169,6 +169,18 @@ fn a_name_cannot_be_taken_before_its_item_comes() {
 }
 
 #[test]
+fn all_strangers_have_one_share_of_the_memory_for_parts() {
+    let mut solo = Solo::new(AgentConfig::default().with_assemblies_per_peer(3), 2);
+    for n in 0..50_u32 {
+        let item = Hash::digest(&n.to_be_bytes());
+        let part = Message::Part { item, index: 0, count: 2, bytes: Bytes::from_static(b"part") };
+        solo.hear(Some(100 + n).filter(|_| n % 2 > 0), &part);
+        solo.hear(Some(1), &part);
+    }
+    assert_eq!(solo.agent.assemblies.held(), (6, 24));
+}
+
+#[test]
 fn strangers_get_nothing_out_of_it() {
     for_each_seed(0..10, |seed| {
         let mut random = Random::new(seed);

@@ -274,7 +274,7 @@ fn assert_same_answers(rng: &mut Rng, authority: &Authority, model: &Model) {
 #[test]
 fn any_order_of_any_history_gives_what_the_definition_says() {
     let (mut dead, mut total) = (0, 0);
-    for_each_seed(4_000, |rng| {
+    for_each_seed(3_000, |rng| {
         let (namespace, items) = history(rng);
         let authority = admit_all(rng, &namespace, &items);
         let model = Model::new(namespace, &items);

@@ -148,3 +148,19 @@ fn a_family_is_a_grant_and_all_below() {
     assert_eq!(authority.family(beside.id()), [beside.id()]);
     assert!(authority.family(GrantId::from_bytes([7; 32])).is_empty());
 }
+
+#[test]
+fn a_family_comes_in_the_same_order_whatever_order_it_was_admitted_in() {
+    let first = grant(None, 0, 1, "/a/**");
+    let children: Vec<Grant> = (0..20).map(|n| grant(Some(&first), 1, 2, &format!("/a/{n}"))).collect();
+    let mut orders = [children.clone(), children.iter().rev().cloned().collect()].map(|order| {
+        let mut authority = authority();
+        admit(&mut authority, first.clone());
+        for child in order {
+            admit(&mut authority, child);
+        }
+        authority.family(first.id())
+    });
+    assert_eq!((orders[0].len(), &orders[0]), (21, &orders[1]));
+    assert!(orders[0].split_off(1).is_sorted());
+}

@@ -126,8 +126,8 @@ fn accepts(residuals: &BTreeSet<Residual>) -> bool {
     residuals.iter().any(|residual| residual.iter().all(|atom| matches!(atom, Atom::AnyMany | Atom::Deep)))
 }
 
-/// A key in `wanted` and in none of `held`, by subsets on both sides and nothing cut short; the bytes are all that matter, and
-/// without a dot. Keys may have any length.
+/// A key in `wanted` and in none of `held`, by subsets on both sides and nothing cut short; the bytes are all that
+/// matter, and without a dot. Keys may have any length.
 pub(super) fn escaping(held: &[Pattern], wanted: &Pattern, bytes: &[u8]) -> Option<Key> {
     let start = (BTreeSet::from([regex(wanted)]), held.iter().map(regex).collect::<BTreeSet<_>>());
     let mut met = BTreeSet::from([start.clone()]);

@@ -43,7 +43,8 @@ impl Rng {
     }
 }
 
-/// Runs the test with `count` seeds, or with that of the environment variable `SEED`. The seed is shown if the test fails.
+/// Runs the test with `count` seeds, or with that of the environment variable `SEED`. The seed is shown if the test
+/// fails.
 pub(super) fn for_each_seed(count: u64, mut test: impl FnMut(&mut Rng)) {
     let seed = std::env::var("SEED").ok().map(|number| number.parse::<u64>().unwrap());
     for seed in seed.map_or(0..count, |seed| seed..seed + 1) {
