@@ -1,5 +1,6 @@
 //! A session whose peer and whose clock do what the fuzzer says.
 
+pub mod kv;
 pub mod v2;
 
 use std::collections::VecDeque;
@@ -166,14 +167,14 @@ impl AsyncWrite for Hand {
     }
 }
 
-impl Sink<FromSync<Topic>> for Hand {
+impl<T: TopicQuery> Sink<FromSync<T>> for Hand {
     type Error = SyncError;
 
     fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SyncError>> {
         if self.stage().app_room == 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
-    fn start_send(self: Pin<&mut Self>, item: FromSync<Topic>) -> Result<(), SyncError> {
+    fn start_send(self: Pin<&mut Self>, item: FromSync<T>) -> Result<(), SyncError> {
         let mut stage = self.stage();
         stage.app_room -= 1;
         let is_handshake = matches!(item, FromSync::HandshakeSuccess(_));

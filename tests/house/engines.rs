@@ -6,6 +6,7 @@ use super::{code_lines, root, sources};
 const ADAPTERS: &[(&str, &[&str])] = &[
     ("redb::", &["crates/syncline-storage/src/redb", "crates/syncline-testkit/src/disk"]),
     ("quinn::", &["crates/syncline-net/src/quic"]),
+    ("foca::", &["crates/syncline-gossip/src/swim"]),
     ("rustls::", &["crates/syncline-net/src/quic"]),
     ("ed25519_dalek::", &["crates/syncline-crypto/src/signing_key", "crates/syncline-crypto/src/public_key"]),
     ("ed25519_zebra::", &["crates/syncline-crypto/src/batch", "crates/syncline-crypto/src/verify"]),

@@ -3,7 +3,8 @@
 use super::{code_lines, crates, dependencies, root, sources};
 
 /// Crates that may: adapters, tools for tests, and what stands above.
-const MAY: &[&str] = &["syncline-net", "syncline-raft", "syncline-testkit", "syncline-cli", "syncline"];
+const MAY: &[&str] =
+    &["syncline-net", "syncline-raft", "syncline-testkit", "syncline-gossip", "syncline-cli", "syncline"];
 
 /// Features of tokio that are data structures only.
 const TOKIO_ALLOWED: &[&str] = &["sync"];

@@ -31,6 +31,18 @@ pub use syncline_reconcile as reconcile;
 #[doc(inline)]
 pub use syncline_log as log;
 
+/// The signed key/value tree: grants, revocations, its sync, gossip and subscriptions.
+#[cfg(feature = "kv")]
+#[cfg_attr(docsrs, doc(cfg(feature = "kv")))]
+#[doc(inline)]
+pub use syncline_kv as kv;
+
+/// Replicas of the key/value tree on real sockets: members, messages, sessions.
+#[cfg(feature = "gossip")]
+#[cfg_attr(docsrs, doc(cfg(feature = "gossip")))]
+#[doc(inline)]
+pub use syncline_gossip as gossip;
+
 /// Transports, and the node that offers protocols to peers.
 #[cfg(feature = "net")]
 #[cfg_attr(docsrs, doc(cfg(feature = "net")))]

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 
 use super::fail;
 use crate::compare::figure::Figure;
+use crate::compare::kv::{self, Recording};
 use crate::compare::log::{self, Scale};
 use crate::compare::reconcile::{self, Reconciliation};
 use crate::compare::report;
@@ -31,11 +32,19 @@ enum Area {
     Log,
     /// Reconciliation of sets, beside negentropy.
     Reconcile,
+    /// The key-value store, beside iroh-docs.
+    Kv,
 }
 
 fn measure_log(quick: bool) -> (Vec<Figure>, Scale) {
     let scale = if quick { Scale::QUICK } else { Scale::FULL };
     (log::log(scale, &|what| eprintln!("{what} ...")), scale)
+}
+
+fn measure_kv(quick: bool) -> Result<(Vec<Figure>, Option<Recording>), String> {
+    let scale = if quick { kv::Scale::QUICK } else { kv::Scale::FULL };
+    let recording = if cfg!(feature = "iroh") { None } else { Some(Recording::read(Recording::FILE.as_ref())?) };
+    Ok((kv::kv(&kv::Syncline, recording.as_ref(), scale, &Bar::default())?, recording))
 }
 
 fn measure_reconcile(quick: bool) -> Reconciliation {
@@ -64,6 +73,23 @@ impl Compare {
                 }
                 result.figures
             }
+            Area::Kv => match measure_kv(self.quick) {
+                Ok((figures, recording)) => {
+                    if self.json {
+                        println!("{}", report::json(&figures));
+                    } else {
+                        figures.iter().for_each(|figure| println!("{}", report::line(figure)));
+                    }
+                    if let Some(recording) = recording {
+                        eprintln!(
+                            "theirs are of {}; a build with --features iroh measures them again, and judges times",
+                            recording.date
+                        );
+                    }
+                    figures
+                }
+                Err(why) => return fail(format_args!("{why}")),
+            },
         };
         let short: Vec<String> = figures.iter().filter(|_| self.least).filter_map(Figure::shortfall).collect();
         short.iter().for_each(|what| eprintln!("{what}"));

@@ -55,6 +55,9 @@ enum Command {
     /// One measurement of memory, in the process that does it.
     #[command(hide = true)]
     SessionMemory { contestant: String, receive: Receive, workload: String },
+    /// The memory of a process with two files of a key-value store open.
+    #[command(hide = true)]
+    KvMemory { here: PathBuf, there: PathBuf, stored: usize },
 }
 
 /// The whole program, with these contestants.
@@ -77,6 +80,13 @@ pub fn main(contestants: &Contestants) -> ExitCode {
         Command::SessionMemory { contestant, receive, workload } => {
             memory(contestants, &contestant, receive, &workload)
         }
+        Command::KvMemory { here, there, stored } => match crate::compare::kv::alone::memory(&here, &there, stored) {
+            Ok(bytes) => {
+                println!("{bytes}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => fail(why),
+        },
     }
 }
 
@@ -112,5 +122,6 @@ mod tests {
         let command = Arguments::command();
         command.clone().debug_assert();
         assert!(command.find_subcommand(crate::run::MEMORY_SUBCOMMAND).is_some());
+        assert!(command.find_subcommand(crate::compare::kv::alone::SUBCOMMAND).is_some());
     }
 }

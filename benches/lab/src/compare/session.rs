@@ -55,6 +55,69 @@ pub(crate) fn measure(initiator: Arc<dyn Node>, acceptor: Arc<dyn Node>, receive
     Run { cpu, wire: wire.load(Ordering::Relaxed), received }
 }
 
+/// Both ends of a pipe that carries what it gets in pieces of any size, and what it counted.
+pub(crate) fn counted_pipe() -> ((CountedStream, CountedStream), Wire) {
+    let (near, far) = tokio::io::duplex(PIPE);
+    let wire = Wire::default();
+    let end = |pipe: DuplexStream, side| CountedStream { pipe: pipe.compat(), side, wire: wire.clone() };
+    ((end(near, 1), end(far, 2)), wire)
+}
+
+/// What went over a pipe.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wire {
+    bytes: Arc<AtomicU64>,
+    /// Who wrote last.
+    writer: Arc<AtomicU64>,
+    turns: Arc<AtomicU64>,
+}
+
+impl Wire {
+    /// Bytes, both ways.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How often the one who writes changed: two of these are at most a round trip.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+}
+
+/// One end of such a pipe.
+pub(crate) struct CountedStream {
+    pipe: tokio_util::compat::Compat<DuplexStream>,
+    side: u64,
+    wire: Wire,
+}
+
+impl futures::AsyncRead for CountedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<std::io::Result<usize>> {
+        futures::AsyncRead::poll_read(Pin::new(&mut self.pipe), cx, buf)
+    }
+}
+
+impl futures::AsyncWrite for CountedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        let result = futures::AsyncWrite::poll_write(Pin::new(&mut self.pipe), cx, buf);
+        if let Poll::Ready(Ok(written)) = result {
+            self.wire.bytes.fetch_add(written as u64, Ordering::Relaxed);
+            if self.wire.writer.swap(self.side, Ordering::Relaxed) != self.side {
+                self.wire.turns.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        futures::AsyncWrite::poll_flush(Pin::new(&mut self.pipe), cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        futures::AsyncWrite::poll_close(Pin::new(&mut self.pipe), cx)
+    }
+}
+
 /// One end of the pipe: counts what is written, hands out what arrives in pieces.
 struct Pipe {
     pipe: DuplexStream,

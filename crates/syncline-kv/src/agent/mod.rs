@@ -66,6 +66,34 @@ use seen::Seen;
 
 /// The gossip of one namespace on one node, as a state machine.
 ///
+/// ```
+/// use syncline_core::clock::Timestamp;
+/// use syncline_crypto::Hash;
+/// use syncline_kv::agent::{Agent, AgentConfig, AgentInput, AgentOutput, Root};
+///
+/// let namespace = Hash::digest(b"a namespace");
+/// let now = Timestamp::from_millis(1_000);
+/// let start = |name, other, has: &[u8]| {
+///     let mut agent = Agent::new(name, namespace, has.len() as u64, AgentConfig::default());
+///     agent.handle(now, AgentInput::PeerUp { peer: other, rtt: None });
+///     agent.handle(now, AgentInput::Started { root: Root::new(Hash::digest(has), 1) });
+///     agent
+/// };
+/// let (mut ada, mut ben) = (start("ada", "ben", b"this"), start("ben", "ada", b"that too"));
+///
+/// // Ada tells what she has. Ben has something else, and says so after a while.
+/// let Some(AgentOutput::Broadcast { bytes }) = ada.poll() else { panic!("no digest") };
+/// while ben.poll().is_some() {}
+/// ben.handle(now, AgentInput::Received { from: Some("ada"), bytes });
+/// let later = ben.next_timeout().unwrap();
+/// ben.handle(later, AgentInput::Timeout);
+/// let Some(AgentOutput::Send { to: "ada", bytes }) = ben.poll() else { panic!("no answer") };
+///
+/// // That is reason enough for a session.
+/// ada.handle(later, AgentInput::Received { from: Some("ben"), bytes });
+/// assert_eq!(ada.poll(), Some(AgentOutput::Sync { with: "ben" }));
+/// ```
+///
 /// # Contract
 ///
 /// - After each [`handle`](Self::handle) the caller drains [`poll`](Self::poll) until it returns `None`, carries the outputs

@@ -12,6 +12,8 @@ use crate::path::{Budget, Inclusion, Pattern, union_includes};
 
 /// The most patterns that are searched together, and the most chains that are looked at.
 const PATTERNS_MAX: usize = 64;
+/// The states of a search between the links of one chain. There are many such searches, and few need more than a hundred.
+const LINK_STATES: usize = 500;
 
 impl Authority {
     pub(super) fn cover(&self, who: &PublicKey, wanted: &Pattern, op: Op, at: Timestamp) -> Inclusion {
@@ -29,7 +31,7 @@ impl Authority {
                     patterns.insert(pattern.clone());
                 }
                 // What the links have in common may still have it all.
-                None if chain.links().iter().all(|link| link.pattern().includes(wanted).is_included()) => {
+                None if chain.links().iter().all(|link| includes(link.pattern(), wanted)) => {
                     return Inclusion::Included;
                 }
                 None => {}
@@ -48,10 +50,13 @@ impl Authority {
 
 /// The pattern of a link that all other links' patterns include: what the chain gives.
 fn narrowest(chain: &Chain) -> Option<&Pattern> {
-    let mut patterns: Vec<&Pattern> = chain.links().iter().map(|link| link.pattern()).collect();
-    patterns.dedup();
-    let within = |inner: &Pattern| patterns.iter().all(|outer| *outer == inner || outer.includes(inner).is_included());
+    let patterns: BTreeSet<&Pattern> = chain.links().iter().map(|link| link.pattern()).collect();
+    let within = |inner: &Pattern| patterns.iter().all(|outer| *outer == inner || includes(outer, inner));
     patterns.iter().copied().find(|inner| within(inner))
+}
+
+fn includes(outer: &Pattern, inner: &Pattern) -> bool {
+    union_includes(std::slice::from_ref(outer), inner, Budget::with_states(LINK_STATES)).is_included()
 }
 
 /// Whether two patterns may have a key in common, by what they begin with.

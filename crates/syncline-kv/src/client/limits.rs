@@ -1,6 +1,10 @@
 //! How much a session and a client hold, and for how long.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use syncline_crypto::{Ed25519, Verifier};
+use syncline_storage::{Blocking, Inline};
 
 use crate::authority::AuthorityLimits;
 
@@ -8,7 +12,8 @@ use crate::authority::AuthorityLimits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchLimits {
-    /// Subscriptions of one session. The server ends a session that has more. 4 096 by default.
+    /// Subscriptions of one session. A server ends a session that has more, a client leaves what is more to its other
+    /// connections. 4 096 by default.
     pub subscriptions: usize,
     /// Keys that are read from the tree at a time for one subscription, 64 by default. A page of them with values as long as the
     /// tree allows is what a slow client costs in values.
@@ -66,10 +71,14 @@ pub struct ClientConfig {
     /// Keys of one set that is watched below a path. A set with more is [`TooLarge`](super::Dirtiness::TooLarge). 100 000 by
     /// default.
     pub set_keys: usize,
-    /// Grants, revocations and rotations that are remembered to check values by.
+    /// Grants, revocations and rotations that are remembered to check values by. A session with a server that tells of more ends.
     pub authority: AuthorityLimits,
-    /// Limits of sessions. Those that are about serving mean nothing here.
+    /// Limits of sessions. Those that are about reading from a tree mean nothing here.
     pub session: WatchLimits,
+    /// Checks signatures. Another one is for simulations.
+    pub verifier: Arc<dyn Verifier>,
+    /// Where signatures are checked; on the session's task by default.
+    pub blocking: Arc<dyn Blocking>,
 }
 
 impl Default for ClientConfig {
@@ -81,6 +90,8 @@ impl Default for ClientConfig {
             set_keys: 100_000,
             authority: AuthorityLimits::default(),
             session: WatchLimits::default(),
+            verifier: Arc::new(Ed25519),
+            blocking: Arc::new(Inline),
         }
     }
 }

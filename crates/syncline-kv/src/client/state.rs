@@ -7,6 +7,7 @@ use crate::item::Entry;
 /// What is known of a key's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "there is no fourth thing to know of a value")]
+#[expect(clippy::large_enum_variant, reason = "that there is a value is the usual case")]
 pub enum Value {
     /// Nothing yet, or what was known has turned out not to count.
     #[default]

@@ -133,7 +133,7 @@ impl Session {
         if let Some(changed) = self.changes.take() {
             self.note(changed, None);
         }
-        let verdicts = self.tree.apply(now, items.clone())?;
+        let verdicts = self.tree.apply_from(now, items.clone(), self.remote)?;
         if let Some(changed) = self.changes.take() {
             // A session that stays open looks at all that changed. For one that ends, a write of our own in just this moment is
             // for the next.
@@ -160,7 +160,8 @@ impl Session {
         }
         if let Some((code, revocation)) = refusal(&verdict).filter(|_| is_offered) {
             let id = item.id_bytes();
-            if let Some(who) = self.who() {
+            // Room may be made for it without anything else changing.
+            if let Some(who) = self.who().filter(|_| code != RefusedCode::OverQuota) {
                 self.memory.refused_by_us(who, version, id, code);
             }
             self.refuse(id, code, revocation, applied);
@@ -186,8 +187,8 @@ impl Session {
     fn remember(&self, terms: &Terms, refused: &[([u8; 32], RefusedCode)]) -> Result<(), Failure> {
         let Some(who) = self.who().filter(|_| !refused.is_empty()) else { return Ok(()) };
         // Once grants and such are reconciled the peer has those that are here.
-        let version = if terms.on_rejection { terms.peer_system } else { self.version()? };
-        for (id, code) in refused {
+        let version = if terms.on_rejection { terms.their_counts.system } else { self.version()? };
+        for (id, code) in refused.iter().filter(|(_, code)| *code != RefusedCode::OverQuota) {
             self.memory.refused_by_them(who, version, *id, *code);
         }
         Ok(())
@@ -224,9 +225,11 @@ fn refusal(verdict: &Verdict) -> Option<(RefusedCode, Option<RevocationId>)> {
         Verdict::Distrusted { .. } | Verdict::Unauthorized(_) | Verdict::Refused(_) => (RefusedCode::Unauthorized, None),
         Verdict::OverQuota { .. } => (RefusedCode::OverQuota, None),
         Verdict::Collected => (RefusedCode::Collected, None),
-        Verdict::Malformed(_) | Verdict::OtherNamespace | Verdict::BadSignature => (RefusedCode::Invalid, None),
+        Verdict::Malformed(_) | Verdict::OtherNamespace => (RefusedCode::Invalid, None),
+        // The id says nothing about the signature: the same item may come with one that counts.
+        Verdict::BadSignature
         // What superseded it is on its way, if the peer does not have it yet.
-        Verdict::Applied
+        | Verdict::Applied
         | Verdict::Shadowed { .. }
         | Verdict::Known
         | Verdict::Superseded { .. }

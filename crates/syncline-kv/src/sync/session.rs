@@ -320,9 +320,11 @@ impl Session {
         let refusals = page.messages.len();
         let who = self.who();
         let mut sending = self.sending();
+        // What the peer knows of grants and such by now: once they are reconciled, what is known here.
+        let version = if terms.on_rejection { terms.their_counts.system } else { sending.view.system.len().map_err(KvError::from)? };
         while bytes_left > 0 {
             let Some((id, item)) = self.next_item(&mut sending.queue)? else { break };
-            let will_be_refused = who.is_some_and(|who| self.memory.will_refuse(&who, terms.peer_system, &id));
+            let will_be_refused = who.is_some_and(|who| self.memory.will_refuse(&who, version, &id));
             if will_be_refused || self.received().echoes.contains(&id) {
                 continue;
             }

@@ -24,9 +24,14 @@ pub(super) struct Terms {
     pub(super) theirs: Nonce,
     pub(super) live: bool,
     pub(super) on_rejection: bool,
-    /// How many grants, revocations and rotations the peer knew at the beginning.
-    pub(super) peer_system: u64,
+    /// What this side held at the beginning.
+    pub(super) our_counts: Counts,
+    /// What the peer held at the beginning.
+    pub(super) their_counts: Counts,
 }
+
+/// So many items of both sides together are listed with fewer bytes than a sketch has.
+const LISTED_MAX: u64 = 128;
 
 /// The part of a set that a session is about.
 pub(super) fn span(query: &KvQuery, set: SetName, on_rejection: bool) -> Span {
@@ -103,7 +108,8 @@ pub(super) fn reconciler(
     ranges.limits.message_len = Limits::FRAME_LEN_MIN;
     ranges.limits.ids = limits.differences_max();
     let span = span(query, set, terms.on_rejection);
-    if span != Span::ALL {
+    let items = terms.our_counts.of(set).saturating_add(terms.their_counts.of(set));
+    if span != Span::ALL || items <= LISTED_MAX {
         return Box::new(RangeReconciler::with_nonces(ranges, ours, theirs).over(span));
     }
     let mut config = SketchConfig::DEFAULT;

@@ -110,7 +110,7 @@ pub(super) enum RefusedCode {
     OverQuota = 2,
     /// Its key was deleted since.
     Collected = 3,
-    /// It is not an item of this tree, or its signature does not count.
+    /// It is not an item of this tree, or breaks a limit.
     Invalid = 4,
 }
 

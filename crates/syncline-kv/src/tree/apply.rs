@@ -1,5 +1,6 @@
 //! The one way in, for what is made here and for what peers send.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use syncline_core::clock::Timestamp;
@@ -7,13 +8,15 @@ use syncline_crypto::{PublicKey, Signature, SignedMessage};
 use syncline_storage::{Batch, Durability};
 
 use super::error::KvError;
-use super::feed::lock;
+use super::feed::tell_feeds;
 use super::lookup::has;
 use super::verdict::Verdict;
-use super::work::{Finished, Work};
-use super::{Inner, Tree, Writer};
+use super::finish::Finished;
+use super::work::Work;
+use super::writer::Writer;
+use super::{Inner, Tree};
 use crate::authority::{Admission, Awaited, SystemItem};
-use crate::item::Item;
+use crate::item::{GrantId, Item};
 
 /// Items that are committed at once. More than that come in several batches.
 const ITEMS_AT_ONCE: usize = 16_384;
@@ -27,7 +30,8 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// [`KvError::Storage`], [`KvError::Commit`], [`KvError::Corrupt`]: nothing was applied, or only the batches before. After
+    /// [`KvError::Storage`], [`KvError::Commit`], [`KvError::Corrupt`]: nothing was applied, or only the batches before, or what
+    /// came of them was not finished; then the next call that writes finishes it. After
     /// [`CommitError::Unknown`](syncline_storage::CommitError::Unknown) open the database and the tree again.
     pub fn apply(&self, now: Timestamp, items: Vec<Item>) -> Result<Vec<Verdict>, KvError> {
         self.apply_from(now, items, None)
@@ -45,7 +49,7 @@ impl Tree {
         from: Option<PublicKey>,
     ) -> Result<Vec<Verdict>, KvError> {
         let origin = from.map_or(Origin::Anywhere, Origin::Peer);
-        let mut writer = self.inner.writer();
+        let mut writer = self.inner.writer()?;
         let mut verdicts = Vec::with_capacity(items.len());
         let mut items = items.into_iter().peekable();
         while items.peek().is_some() {
@@ -67,6 +71,9 @@ pub(super) enum Origin {
     /// Anybody; this peer brought them.
     Peer(PublicKey),
 }
+
+/// An item to be decided about, and whose verdict that is: nobody's if the item had waited.
+type Pending = (Option<usize>, Item);
 
 /// What signs an item: by whom, what, how.
 type SignedParts = (PublicKey, Vec<u8>, Signature);
@@ -90,70 +97,81 @@ impl Inner {
             verdicts.push(work.triage_item(item)?);
         }
         self.check_signatures(&items, &mut verdicts);
-        // A position of `None` is an item that had waited, and whose verdict nobody asked for now.
-        let mut pending: Vec<(Option<usize>, Item)> = items
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| verdicts.get(*at).is_some_and(Option::is_none))
-            .map(|(at, item)| (Some(at), item))
-            .collect();
-        pending.sort_by_key(|(_, item)| precedence(item));
-        let mut queue = std::collections::VecDeque::from(pending);
-        while let Some((at, item)) = queue.pop_front() {
+        let pending = in_order(items, &verdicts);
+        let mut taken = Vec::new();
+        let done = self.decide(&mut work, writer, pending, &mut verdicts, &mut taken).and_then(|()| {
+            also(&mut work.batch);
+            let finished = work.finish()?;
+            self.commit(writer, now, finished)
+        });
+        if let Err(err) = done {
+            // They may not have been stored, so they wait on.
+            for (awaited, item) in taken {
+                writer.waiting.keep(&self.limits, awaited, item);
+            }
+            return Err(err);
+        }
+        // Each was given one.
+        Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Known)).collect())
+    }
+
+    /// Decides about each of the pending items, and about what waited for them.
+    fn decide(
+        &self,
+        work: &mut Work<'_>,
+        writer: &mut Writer,
+        mut pending: VecDeque<Pending>,
+        verdicts: &mut [Option<Verdict>],
+        taken: &mut Vec<(Awaited, Item)>,
+    ) -> Result<(), KvError> {
+        while let Some((at, item)) = pending.pop_front() {
+            work.is_own = work.origin == Origin::Here && at.is_some();
             let verdict = work.item(item.clone())?;
             if let Verdict::Waiting(awaited) = &verdict {
                 writer.waiting.keep(&self.limits, *awaited, item);
             } else if let (true, Some(awaited)) = (has(&work.authority, &item), awaited_by_others(&item)) {
                 // Also if it is dead. Entries come last, when it is known what was revoked.
-                let (entries, mut system): (Vec<Item>, Vec<Item>) =
-                    writer.waiting.take(&awaited).into_iter().partition(|item| matches!(item, Item::Entry(_)));
-                queue.extend(entries.into_iter().map(|item| (None, item)));
-                system.sort_by_key(|item| std::cmp::Reverse(precedence(item)));
-                for item in system {
-                    queue.push_front((None, item));
-                }
+                let mut freed = writer.waiting.take(&awaited);
+                taken.extend(freed.iter().map(|item| (awaited, item.clone())));
+                freed.sort_by_key(precedence);
+                let entries = freed.split_off(freed.partition_point(Item::is_system));
+                pending.extend(entries.into_iter().map(|item| (None, item)));
+                freed.into_iter().rev().for_each(|item| pending.push_front((None, item)));
             }
             if let Some(slot) = at.and_then(|at| verdicts.get_mut(at)) {
                 *slot = Some(verdict);
             }
         }
-        also(&mut work.batch);
-        let finished = work.finish()?;
-        drop(snapshot);
-        self.commit(writer, now, finished)?;
-        // Each was given one, or is in the queue that is empty now.
-        Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Known)).collect())
+        Ok(())
     }
 
     /// Commits, and only then lets anybody know.
     pub(super) fn commit(&self, writer: &mut Writer, now: Timestamp, finished: Finished) -> Result<(), KvError> {
-        let Finished { batch, changed, stored, removed, origin, system, authority, last, held, killed, roots_changed } =
-            finished;
+        let Finished { batch, changed, stored, removed, origin, system, authority, last, held, .. } = finished;
         if batch.is_empty() {
             return Ok(());
         }
-        self.db.commit(batch, Durability::Immediate)?;
-        writer.last = last;
-        writer.held = held;
+        self.write(writer, batch, Durability::Immediate)?;
+        (writer.last, writer.stored, writer.held) = (last, last, held);
         if !system.is_empty() {
             self.publish(Arc::clone(&authority));
         }
         self.tell(&changed, &system);
         self.feed(system, stored, origin, removed);
-        let ended = killed.into_iter().filter(|grant| !authority.is_live_grant(*grant));
-        self.sweep(writer, now, ended.collect(), roots_changed)
+        let ended: Vec<GrantId> =
+            finished.killed.into_iter().filter(|grant| !authority.is_live_grant(*grant)).collect();
+        let swept = self.sweep(writer, now, &ended, finished.roots_changed, finished.revived);
+        // What is durable is done all the same. The next call finishes it.
+        writer.in_doubt |= swept.is_err();
+        swept
     }
 
     /// Tells feeds, what others rest on first.
     fn feed(&self, mut items: Vec<Item>, stored: Vec<Item>, origin: Origin, removed: bool) {
-        let mut feeds = lock(&self.feeds);
-        if feeds.is_empty() {
-            return;
-        }
         items.sort_by_key(precedence);
         items.extend(stored);
         let from = if let Origin::Peer(peer) = &origin { Some(peer) } else { None };
-        feeds.tell(&items, from, removed);
+        tell_feeds(&self.feeds, &items, from, removed);
     }
 
     /// Checks the signatures of the items that have no verdict yet, all at once.
@@ -205,6 +223,7 @@ impl Work<'_> {
         Ok(match Arc::make_mut(&mut self.authority).admit(system) {
             Admission::Added(effects) => {
                 self.killed.extend(effects.killed);
+                self.revived.extend(effects.revived);
                 self.roots_changed |= effects.roots_changed;
                 let verdict = self.standing_of(&item);
                 self.system.push(item);
@@ -226,6 +245,19 @@ impl Work<'_> {
         }
         Verdict::Revoked { grant: id, revocation: self.authority.revocation_of_chain(&id).map(|found| found.id()) }
     }
+}
+
+/// The items that have no verdict yet, those first on which others rest.
+fn in_order(items: Vec<Item>, verdicts: &[Option<Verdict>]) -> VecDeque<Pending> {
+    let undecided = |at: &usize| verdicts.get(*at).is_some_and(Option::is_none);
+    let mut pending: Vec<Pending> = items
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| undecided(at))
+        .map(|(at, item)| (Some(at), item))
+        .collect();
+    pending.sort_by_key(|(_, item)| precedence(item));
+    pending.into()
 }
 
 /// In which order items of different kinds rest on each other.
@@ -259,4 +291,3 @@ fn push_signed(item: &Item, parts: &mut Vec<SignedParts>) {
         }
     }
 }
-

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use bytes::Bytes;
 use syncline_core::clock::Timestamp;
 use syncline_crypto::{Hash, Hasher};
-use syncline_storage::Direction;
+use syncline_storage::{Direction, Snapshot};
 use thiserror::Error;
 
 use super::error::{Corruption, KvError};
@@ -98,9 +98,8 @@ impl Tree {
         let mut out = Writer { to, hasher: Hasher::new(), export: Export::default() };
         out.raw(MAGIC)?;
         out.record(&self.namespace().encoded())?;
-        for row in SYSTEM.scan_prefix(&*snapshot, &(number,), Direction::Forward).map_err(KvError::from)? {
-            let (_, item) = readable(row, Corruption::System)?;
-            out.item(&item)?;
+        for item in system_items(&*snapshot, number)? {
+            out.item(&item.encoded())?;
         }
         for row in ENTRIES.scan_prefix(&*snapshot, &(number,), Direction::Forward).map_err(KvError::from)? {
             let (_, row) = readable(row, Corruption::Entry)?;
@@ -108,6 +107,22 @@ impl Tree {
         }
         out.end()
     }
+}
+
+/// What others rest on first, so that an importer need not let many wait. All of them are in memory anyway, with the authority.
+fn system_items(snapshot: &dyn Snapshot, number: u32) -> Result<Vec<Item>, KvError> {
+    let mut items = Vec::new();
+    for row in SYSTEM.scan_prefix(snapshot, &(number,), Direction::Forward)? {
+        let (_, bytes) = readable(row, Corruption::System)?;
+        items.push(Item::decode(&bytes).map_err(|_| KvError::Corrupt(Corruption::System))?);
+    }
+    // Depth falls along a chain. The sort leaves those that do not rest on each other in the order of their ids.
+    items.sort_by_key(|item| match item {
+        Item::RootRotate(rotation) => (0, rotation.fields().index),
+        Item::Grant(grant) => (1, u64::from(u8::MAX - grant.fields().depth)),
+        Item::Revocation(_) | Item::Entry(_) => (2, 0),
+    });
+    Ok(items)
 }
 
 struct Writer<'a> {
@@ -148,8 +163,7 @@ impl Writer<'_> {
 
 /// A bundle that is being read.
 pub struct Import<R> {
-    from: R,
-    hasher: Hasher,
+    source: Source<R>,
     namespace: Namespace,
 }
 
@@ -161,17 +175,14 @@ impl<R: Read> Import<R> {
     ///
     /// [`BundleError`].
     pub fn open(from: R) -> Result<Self, BundleError> {
-        let unknown = Namespace::new("?", [syncline_crypto::SigningKey::from_bytes(&[0; 32]).public_key()]);
-        let namespace = unknown.map_err(BundleError::Namespace)?;
-        let mut import = Self { from, hasher: Hasher::new(), namespace };
+        let mut source = Source { from, hasher: Hasher::new() };
         let mut magic = [0; MAGIC.len()];
-        import.fill(&mut magic)?;
+        source.fill(&mut magic)?;
         if &magic != MAGIC {
             return Err(BundleError::Magic);
         }
-        let description = import.record()?.ok_or(BundleError::Truncated)?;
-        import.namespace = Namespace::decode(&description).map_err(BundleError::Namespace)?;
-        Ok(import)
+        let description = source.record()?.ok_or(BundleError::Truncated)?;
+        Ok(Self { source, namespace: Namespace::decode(&description).map_err(BundleError::Namespace)? })
     }
 
     /// The namespace whose bundle it is.
@@ -192,7 +203,12 @@ impl<R: Read> Import<R> {
         }
         let mut report = ImportReport::default();
         let (mut items, mut bytes) = (Vec::new(), 0);
-        while let Some(record) = self.record()? {
+        let read = loop {
+            let record = match self.source.record() {
+                Ok(Some(record)) => record,
+                Ok(None) => break self.source.check_hash(),
+                Err(err) => break Err(err),
+            };
             bytes += record.len();
             match Item::decode(&record) {
                 Ok(item) => items.push(item),
@@ -202,14 +218,20 @@ impl<R: Read> Import<R> {
                 bytes = 0;
                 report.take(tree.apply(now, std::mem::take(&mut items))?);
             }
-        }
+        };
+        // Each proves itself, also if what came behind it is lost.
         report.take(tree.apply(now, items)?);
-        let expected = self.hasher.finalize();
-        let mut hash = [0; Hash::LEN];
-        self.fill(&mut hash)?;
-        if expected.as_bytes() == &hash { Ok(report) } else { Err(BundleError::Hash) }
+        read.map(|()| report)
     }
+}
 
+/// What is read, and the hash over it.
+struct Source<R> {
+    from: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Source<R> {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), BundleError> {
         self.from.read_exact(bytes).map_err(|err| match err.kind() {
             io::ErrorKind::UnexpectedEof => BundleError::Truncated,
@@ -233,6 +255,13 @@ impl<R: Read> Import<R> {
         let mut bytes = vec![0; len];
         self.fill(&mut bytes)?;
         Ok(Some(bytes.into()))
+    }
+
+    fn check_hash(&mut self) -> Result<(), BundleError> {
+        let expected = self.hasher.finalize();
+        let mut hash = [0; Hash::LEN];
+        self.fill(&mut hash)?;
+        if expected.as_bytes() == &hash { Ok(()) } else { Err(BundleError::Hash) }
     }
 }
 

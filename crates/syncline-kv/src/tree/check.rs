@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use syncline_reconcile::{Item as SetItem, ItemId, ReconcileSet as _, SummaryIndex as _};
-use syncline_storage::Direction;
+use syncline_storage::{Direction, Snapshot};
 
-use super::Tree;
 use super::error::{Corruption, KvError};
+use super::finish::set_item;
+use super::lookup::has;
 use super::root::system_key;
-use super::rows::{By, ENTRIES, SYSTEM, Slot, TOMBSTONES, UNDER, USAGE, UsageRow, rank, readable};
-use super::work::set_item;
+use super::rows::{
+    By, ENTRIES, EntryRow, SYSTEM, Slot, TOMBSTONES, UNDER, USAGE, UsageRow, quotas_of, rank, readable,
+};
+use super::work::is_live;
+use super::{Inner, Tree, TreeView};
+use crate::authority::Authority;
 use crate::item::{GrantId, Item};
 
 impl Tree {
@@ -21,65 +26,89 @@ impl Tree {
     /// [`KvError::Corrupt`] or [`KvError::Index`] with the first thing that does not agree; [`KvError::Storage`].
     pub fn check(&self) -> Result<(), KvError> {
         // So that no revocation is half swept.
-        let _writer = self.inner.writer();
+        let _writer = self.inner.writer()?;
         let authority = self.inner.authority();
         let view = self.view()?;
-        let snapshot = self.inner.db.snapshot()?;
-        let number = self.inner.number;
-        let corrupt = || KvError::Corrupt(Corruption::Index);
-        self.inner.entries.check(&*snapshot)?;
-        self.inner.system.check(&*snapshot)?;
-        let (mut entries, mut under, mut tombstones) = (0, 0, 0);
-        let mut usage: BTreeMap<GrantId, UsageRow> = BTreeMap::new();
-        for row in ENTRIES.scan_prefix(&*snapshot, &(number,), Direction::Forward)? {
-            let ((_, key, slot), row) = readable(row, Corruption::Entry)?;
-            let entry = row.entry;
+        let check = Check { inner: &self.inner, snapshot: &*self.inner.db.snapshot()?, authority: &authority };
+        self.inner.entries.check(check.snapshot)?;
+        self.inner.system.check(check.snapshot)?;
+        let found = check.entries(&view)?;
+        check.indexes(&found)?;
+        check.system(&view)?;
+        if view.entries.len()? == found.entries { Ok(()) } else { Err(KvError::Corrupt(Corruption::Entry)) }
+    }
+}
+
+struct Check<'a> {
+    inner: &'a Inner,
+    snapshot: &'a dyn Snapshot,
+    authority: &'a Authority,
+}
+
+/// What follows from the entries.
+#[derive(Default)]
+struct Found {
+    entries: u64,
+    tombstones: u64,
+    under: u64,
+    usage: BTreeMap<GrantId, UsageRow>,
+}
+
+impl Check<'_> {
+    fn entries(&self, view: &TreeView) -> Result<Found, KvError> {
+        let mut found = Found::default();
+        for row in ENTRIES.scan_prefix(self.snapshot, &(self.inner.number,), Direction::Forward)? {
+            let ((_, key, slot), EntryRow { entry }) = readable(row, Corruption::Entry)?;
             let item = set_item(&entry);
-            let is_live = authority.is_live(entry.leaves(), entry.author(), entry.stamp());
             let is_placed = entry.key().as_str() == key && Slot::of(&entry).0 == slot;
-            if !is_live || !is_placed || !view.entries.contains(&item.key, &item.id)? {
+            if !is_live(self.authority, &entry) || !is_placed || !view.entries.contains(&item.key, &item.id)? {
                 return Err(KvError::Corrupt(Corruption::Entry));
             }
-            entries += 1;
-            tombstones += u64::from(entry.is_tombstone());
-            let rank = rank(entry.key());
-            for by in By::all(entry.leaves(), entry.author()) {
-                if matches!(by, By::Grant(grant) if !authority.is_live_grant(grant)) {
-                    continue;
-                }
+            found.entries += 1;
+            found.tombstones += u64::from(entry.is_tombstone());
+            for by in By::live(self.authority, entry.leaves(), entry.author()) {
                 let (kind, id) = by.columns();
-                let found = UNDER.get(&*snapshot, &(number, kind, id, rank, key.clone(), slot))?;
-                found.ok_or_else(corrupt)?;
-                under += 1;
+                let row = (self.inner.number, kind, id, rank(entry.key()), key.clone(), slot);
+                UNDER.get(self.snapshot, &row)?.ok_or(KvError::Corrupt(Corruption::Index))?;
+                found.under += 1;
             }
-            let quotas: BTreeMap<GrantId, _> =
-                entry.leaves().as_slice().iter().flat_map(|leaf| authority.quotas(leaf)).collect();
-            for grant in quotas.into_keys() {
-                let used = usage.entry(grant).or_default();
+            for (grant, _) in quotas_of(self.authority, entry.leaves()) {
+                let used = found.usage.entry(grant).or_default();
                 used.entries += 1;
                 used.bytes += entry.encoded().len() as u64;
             }
         }
-        let mut stored = BTreeMap::new();
-        for row in USAGE.scan_prefix(&*snapshot, &(number,), Direction::Forward)? {
+        Ok(found)
+    }
+
+    fn indexes(&self, found: &Found) -> Result<(), KvError> {
+        let number = (self.inner.number,);
+        let mut usage = BTreeMap::new();
+        for row in USAGE.scan_prefix(self.snapshot, &number, Direction::Forward)? {
             let ((_, grant), used) = readable(row, Corruption::Index)?;
-            stored.insert(GrantId::from_bytes(grant), used);
+            usage.insert(GrantId::from_bytes(grant), used);
         }
-        let mut found = 0;
-        for row in UNDER.scan_prefix(&*snapshot, &(number,), Direction::Forward)? {
+        let mut under = 0;
+        for row in UNDER.scan_prefix(self.snapshot, &number, Direction::Forward)? {
             readable(row, Corruption::Index)?;
-            found += 1;
+            under += 1;
         }
-        let dead = TOMBSTONES.scan_prefix(&*snapshot, &(number,), Direction::Forward)?.count() as u64;
-        if found != under || stored != usage || dead != tombstones || view.entries.len()? != entries {
-            return Err(corrupt());
+        let mut tombstones = 0;
+        for row in TOMBSTONES.scan_prefix(self.snapshot, &number, Direction::Forward)? {
+            readable(row, Corruption::Index)?;
+            tombstones += 1;
         }
+        let agrees = usage == found.usage && under == found.under && tombstones == found.tombstones;
+        if agrees { Ok(()) } else { Err(KvError::Corrupt(Corruption::Index)) }
+    }
+
+    fn system(&self, view: &TreeView) -> Result<(), KvError> {
         let mut system = 0;
-        for row in SYSTEM.scan_prefix(&*snapshot, &(number,), Direction::Forward)? {
+        for row in SYSTEM.scan_prefix(self.snapshot, &(self.inner.number,), Direction::Forward)? {
             let (_, bytes) = readable(row, Corruption::System)?;
             let item = Item::decode(&bytes).map_err(|_| KvError::Corrupt(Corruption::System))?;
-            let item = SetItem::new([system_key(&item)], ItemId::from_bytes(item.id_bytes()));
-            if !view.system.contains(&item.key, &item.id)? {
+            let stored = SetItem::new([system_key(&item)], ItemId::from_bytes(item.id_bytes()));
+            if !has(self.authority, &item) || !view.system.contains(&stored.key, &stored.id)? {
                 return Err(KvError::Corrupt(Corruption::System));
             }
             system += 1;

@@ -9,10 +9,11 @@ use syncline_storage::{Batch, Direction, Durability};
 use thiserror::Error;
 
 use super::error::{Corruption, KvError};
-use super::feed::lock;
+use super::feed::tell_feeds;
 use super::rows::{COLLECTED, MarkRow, PEERS, Slot, TOMBSTONES, readable};
 use super::work::Work;
-use super::{Inner, Tree, Writer};
+use super::writer::Writer;
+use super::{Inner, Tree};
 use crate::path::Key;
 
 /// Tombstones that are looked at in one batch.
@@ -49,6 +50,7 @@ impl Freshness {
 /// A replica has not synced recently enough to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not synced within {within:?}; a revocation that was made elsewhere may not be known here yet")]
+#[non_exhaustive]
 pub struct Stale {
     /// What was required.
     pub within: Duration,
@@ -66,7 +68,7 @@ impl Tree {
     ///
     /// [`KvError::Storage`], [`KvError::Commit`].
     pub fn note_synced(&self, peer: &PublicKey, began: Timestamp) -> Result<(), KvError> {
-        let _writer = self.inner.writer();
+        let mut writer = self.inner.writer()?;
         let row = (self.inner.number, peer.to_bytes());
         if PEERS.get(&*self.inner.db.snapshot()?, &row)?.is_some_and(|last| last >= began.as_millis()) {
             return Ok(());
@@ -74,8 +76,7 @@ impl Tree {
         let mut batch = Batch::new();
         PEERS.put_in(&mut batch, &row, &began.as_millis());
         // Should it be lost, deletions are kept longer.
-        self.inner.db.commit(batch, Durability::Eventual)?;
-        Ok(())
+        self.inner.write(&mut writer, batch, Durability::Eventual)
     }
 
     /// Waits for a peer no longer before deletions are forgotten: it is gone for good.
@@ -84,11 +85,10 @@ impl Tree {
     ///
     /// [`KvError::Storage`], [`KvError::Commit`].
     pub fn forget_peer(&self, peer: &PublicKey) -> Result<(), KvError> {
-        let _writer = self.inner.writer();
+        let mut writer = self.inner.writer()?;
         let mut batch = Batch::new();
         PEERS.delete_in(&mut batch, &(self.inner.number, peer.to_bytes()));
-        self.inner.db.commit(batch, Durability::Immediate)?;
-        Ok(())
+        self.inner.write(&mut writer, batch, Durability::Immediate)
     }
 
     /// When which peer was synced with.
@@ -142,13 +142,14 @@ impl Tree {
     /// [`KvError::Storage`], [`KvError::Commit`], [`KvError::Corrupt`]; what was collected before stays so.
     pub fn collect(&self, now: Timestamp) -> Result<Collection, KvError> {
         let peers = self.freshness()?.peers;
-        let mut writer = self.inner.writer();
-        let mut done = self.inner.drop_marks(now)?;
+        let mut done = Collection { marks: self.inner.drop_marks(now)?, ..Collection::default() };
         // A deletion that came before this was seen by all peers.
         let passed = peers.values().min().copied();
         let aged = now.as_millis().saturating_sub(millis(self.inner.limits.collect_after));
         let mut after = None;
         loop {
+            // Others may write in between.
+            let mut writer = self.inner.writer()?;
             let (next, some) = self.inner.collect_some(&mut writer, now, passed, aged, after)?;
             done.keys += some.keys;
             done.entries += some.entries;
@@ -195,27 +196,40 @@ impl Inner {
         }
         let finished = work.finish()?;
         if !finished.batch.is_empty() {
-            self.db.commit(finished.batch, Durability::Immediate)?;
-            lock(&self.feeds).tell(&[], None, finished.removed);
+            self.write(writer, finished.batch, Durability::Immediate)?;
+            tell_feeds(&self.feeds, &[], None, finished.removed);
         }
         Ok((last, done))
     }
 
-    /// Drops marks that have done their time.
-    fn drop_marks(&self, now: Timestamp) -> Result<Collection, KvError> {
-        let snapshot = self.db.snapshot()?;
-        let mut batch = Batch::new();
-        for row in COLLECTED.scan_prefix(&*snapshot, &(self.number,), Direction::Forward)? {
-            let (columns, mark) = readable(row, Corruption::Index)?;
-            if now.since(mark.at) > self.limits.collect_after {
-                COLLECTED.delete_in(&mut batch, &columns);
+    /// Drops marks that have done their time. Says how many.
+    fn drop_marks(&self, now: Timestamp) -> Result<u64, KvError> {
+        let mut dropped = 0;
+        let mut after = None;
+        loop {
+            let mut writer = self.writer()?;
+            let snapshot = self.db.snapshot()?;
+            let mut range = COLLECTED.prefix(&(self.number,));
+            if let Some(after) = &after {
+                range = range.after(COLLECTED.key(after));
             }
+            let (mut batch, mut last) = (Batch::new(), None);
+            for row in COLLECTED.scan_keys(&*snapshot, range, Direction::Forward)?.take(AT_ONCE) {
+                let (columns, mark) = readable(row, Corruption::Index)?;
+                if now.since(mark.at) > self.limits.collect_after {
+                    COLLECTED.delete_in(&mut batch, &columns);
+                }
+                last = Some(columns);
+            }
+            dropped += batch.len() as u64;
+            if !batch.is_empty() {
+                self.write(&mut writer, batch, Durability::Eventual)?;
+            }
+            if last.is_none() {
+                return Ok(dropped);
+            }
+            after = last;
         }
-        let marks = batch.len() as u64;
-        if marks > 0 {
-            self.db.commit(batch, Durability::Eventual)?;
-        }
-        Ok(Collection { marks, ..Collection::default() })
     }
 }
 

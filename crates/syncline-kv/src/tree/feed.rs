@@ -110,8 +110,9 @@ impl Feeds {
         self.queues.is_empty()
     }
 
-    /// Tells all.
-    pub(super) fn tell(&mut self, items: &[Item], from: Option<&PublicKey>, removed: bool) {
+    /// Tells all. Gives who is to be woken, once nothing is locked.
+    fn tell(&mut self, items: &[Item], from: Option<&PublicKey>, removed: bool) -> Vec<Waker> {
+        let mut wakers = Vec::new();
         let revokes = items.iter().any(|item| matches!(item, Item::Revocation(_)));
         for queue in &mut self.queues {
             for item in items {
@@ -119,12 +120,11 @@ impl Feeds {
                 queue.push(Stored { item: item.clone(), from: from.copied(), urgent });
             }
             queue.removed |= removed;
-            if queue.has_news()
-                && let Some(waker) = queue.waker.take()
-            {
-                waker.wake();
+            if queue.has_news() {
+                wakers.extend(queue.waker.take());
             }
         }
+        wakers
     }
 
     fn poll_next(&mut self, id: u64, cx: &Context<'_>) -> Poll<Fed> {
@@ -156,6 +156,13 @@ impl Queue {
             self.lagged = true;
         }
     }
+}
+
+/// Tells all feeds.
+pub(super) fn tell_feeds(feeds: &Mutex<Feeds>, items: &[Item], from: Option<&PublicKey>, removed: bool) {
+    let wakers = lock(feeds).tell(items, from, removed);
+    // Whoever is woken may look at once.
+    wakers.into_iter().for_each(Waker::wake);
 }
 
 pub(super) fn lock(feeds: &Mutex<Feeds>) -> MutexGuard<'_, Feeds> {

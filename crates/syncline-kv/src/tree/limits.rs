@@ -12,9 +12,12 @@ pub struct TreeLimits {
     /// Bytes of the longest inline value. Longer ones are refused, here and from peers, so all replicas of a namespace should
     /// have the same. 64 KiB by default, at most [`Entry::VALUE_LEN_MAX`].
     pub value_len: usize,
+    /// Entries that are kept of one key, each by other grants: its value and what that shadows. Of more the least go, so all
+    /// replicas of a namespace should have the same limit. 64 by default, at least 1.
+    pub entries_per_key: usize,
     /// How far ahead of this machine's clock a stamp may be. 60 s by default. What is further ahead waits in quarantine.
     pub skew: Duration,
-    /// Entries in quarantine. 10 000 by default.
+    /// Entries in quarantine. 10 000 by default. If there are more, those go that are due last.
     pub quarantine_entries: usize,
     /// Bytes of the entries in quarantine. 16 MiB by default.
     pub quarantine_bytes: usize,
@@ -37,6 +40,7 @@ impl Default for TreeLimits {
     fn default() -> Self {
         Self {
             value_len: 64 << 10,
+            entries_per_key: 64,
             skew: Duration::from_secs(60),
             quarantine_entries: 10_000,
             quarantine_bytes: 16 << 20,

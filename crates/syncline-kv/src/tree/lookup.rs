@@ -13,7 +13,7 @@ pub(super) fn has(authority: &Authority, item: &Item) -> bool {
     match item {
         Item::Grant(grant) => authority.grant(&grant.id()).is_some(),
         Item::Revocation(revocation) => authority.revocation(&revocation.id()).is_some(),
-        Item::RootRotate(rotation) => authority.rotations().any(|known| known.id() == rotation.id()),
+        Item::RootRotate(rotation) => authority.rotation(&rotation.id()).is_some(),
         Item::Entry(_) => false,
     }
 }

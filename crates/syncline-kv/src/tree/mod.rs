@@ -9,8 +9,9 @@
 //! has overtaken is kept for that reason, and comes back if the other grant is revoked, unless who revoked it deleted the
 //! key as well, which is what [`OnRevoke::Unset`](crate::item::OnRevoke) does.
 //!
-//! Quotas are the one exception to "only what is known counts": what exceeds them is not kept. Which entries go is the same
-//! on all replicas that hold the same ones.
+//! There are two exceptions to "only what is known counts". What exceeds a quota is not kept: the entries with the greatest
+//! keys by hash go. And of one key only so many entries are kept, the greatest. Both choose the same on all replicas that were
+//! offered the same, if need be again: what was refused while there was no room is taken when it is offered later.
 
 mod apply;
 mod blob;
@@ -19,6 +20,7 @@ mod check;
 mod collect;
 mod error;
 mod feed;
+mod finish;
 mod limits;
 mod lookup;
 mod open;
@@ -34,11 +36,11 @@ mod waiting;
 mod watch;
 mod work;
 mod write;
+mod writer;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use syncline_core::clock::Hlc;
 use syncline_crypto::Verifier;
 use syncline_reconcile::StoredSet;
 use syncline_storage::Database;
@@ -61,17 +63,16 @@ pub use watch::{Changed, Changes, Scope};
 pub use write::{GrantRequest, PutOptions};
 
 use feed::Feeds;
-use quarantine::Held;
-use waiting::Waiting;
 use watch::Watchers;
+use writer::Writer;
 
 /// A signed key/value tree on a database. Clones share it.
 ///
 /// The calls block, those that change something until the disk has answered; async callers go through
 /// [`Blocking`](syncline_storage::Blocking). Reads do not wait for writes. Time comes in as `now`; a tree has no clock.
 ///
-/// One tree at a time may be open for a namespace of a database: a second one fails with a broken precondition when both
-/// write.
+/// One tree at a time may be open for a namespace of a database. Opening another one shuts the first out: its writes fail with
+/// a broken precondition from then on, and its reads may be of old grants.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -101,6 +102,8 @@ struct Inner {
     db: Arc<dyn Database>,
     /// The namespace's number in this database.
     number: u32,
+    /// Which opening of the namespace this is: another one shuts it out.
+    opening: u64,
     limits: TreeLimits,
     verifier: Arc<dyn Verifier>,
     system: StoredSet,
@@ -110,14 +113,6 @@ struct Inner {
     authority: RwLock<Arc<Authority>>,
     watchers: Arc<Mutex<Watchers>>,
     feeds: Arc<Mutex<Feeds>>,
-}
-
-/// What only one call at a time may use.
-struct Writer {
-    /// The greatest stamp that was given or seen.
-    last: Hlc,
-    held: Held,
-    waiting: Waiting,
 }
 
 impl Tree {
@@ -169,11 +164,6 @@ impl Inner {
 
     fn publish(&self, authority: Arc<Authority>) {
         *self.authority.write().unwrap_or_else(PoisonError::into_inner) = authority;
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        // A panic while it was held left it as it was before a commit, or after one.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

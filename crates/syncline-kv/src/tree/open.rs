@@ -2,20 +2,18 @@
 
 use std::sync::{Arc, Mutex, RwLock};
 
-use syncline_core::clock::{Hlc, Timestamp};
+use syncline_core::clock::Timestamp;
 use syncline_crypto::{Domain, Ed25519, Verifier};
 use syncline_reconcile::{SetKey, StoredSet};
-use syncline_storage::{Batch, Database, Direction, Durability, Snapshot};
+use syncline_storage::{Batch, Database, Direction, Durability};
 
 use super::error::{Corruption, KvError};
-use super::quarantine::Held;
 use super::root::SetName;
-use super::rows::{CLOCKS, DESCRIPTIONS, NUMBERS, SYSTEM, readable};
-use super::waiting::Waiting;
+use super::rows::{DESCRIPTIONS, NUMBERS, OPENINGS, readable};
 use super::watch::Watchers;
-use super::{Inner, Tree, TreeLimits, Writer};
-use crate::authority::{Admission, Authority, SystemItem};
-use crate::item::{Item, Namespace};
+use super::writer::{Loaded, Writer};
+use super::{Inner, Tree, TreeLimits};
+use crate::item::Namespace;
 
 const SET_KEY: Domain = Domain::new("syncline/kv/set-key/v1");
 
@@ -55,25 +53,23 @@ impl TreeBuilder {
     /// [`KvError::Storage`], [`KvError::Commit`], [`KvError::Corrupt`].
     pub fn open(self, db: Arc<dyn Database>, namespace: &Namespace) -> Result<Tree, KvError> {
         let number = number_of(&*db, namespace)?;
-        let snapshot = db.snapshot()?;
-        let authority = read_authority(&*snapshot, number, namespace, &self.limits)?;
-        let last = CLOCKS.get(&*snapshot, &(number,))?.map_or(Hlc::ZERO, Hlc::from_bits);
-        let held = Held::read(&*snapshot, number)?;
-        drop(snapshot);
+        let opening = next_opening(&*db, number)?;
+        let Loaded { authority, last, held } = Loaded::read(&*db, number, namespace, &self.limits)?;
         let inner = Inner {
             db,
             number,
+            opening,
             verifier: self.verifier,
             system: set(number, namespace, SetName::System),
             entries: set(number, namespace, SetName::Entries),
-            writer: Mutex::new(Writer { last, held, waiting: Waiting::default() }),
+            writer: Mutex::new(Writer::new(last, held)),
             authority: RwLock::new(Arc::new(authority)),
             watchers: Arc::new(Mutex::new(Watchers::new(self.limits.watched_keys))),
             feeds: Arc::default(),
             limits: self.limits,
         };
         // Time matters to nothing that is swept.
-        inner.sweep_leftovers(&mut inner.writer(), Timestamp::from_millis(0))?;
+        inner.sweep_leftovers(&mut *inner.writer()?, Timestamp::ZERO)?;
         Ok(Tree { inner: Arc::new(inner) })
     }
 }
@@ -96,7 +92,7 @@ fn number_of(db: &dyn Database, namespace: &Namespace) -> Result<u32, KvError> {
     let mut next = 1;
     for row in DESCRIPTIONS.scan(&*snapshot, Direction::Reverse)?.take(1) {
         let ((number,), _) = readable(row, Corruption::Description)?;
-        next = number + 1;
+        next = number.checked_add(1).ok_or(KvError::Corrupt(Corruption::Description))?;
     }
     let mut batch = Batch::new();
     NUMBERS.require_absent_in(&mut batch, &id);
@@ -107,6 +103,20 @@ fn number_of(db: &dyn Database, namespace: &Namespace) -> Result<u32, KvError> {
     Ok(next)
 }
 
+/// Opens the namespace once more, which shuts out whoever opened it before.
+fn next_opening(db: &dyn Database, number: u32) -> Result<u64, KvError> {
+    let before = OPENINGS.get(&*db.snapshot()?, &(number,))?;
+    let opening = before.unwrap_or_default().wrapping_add(1);
+    let mut batch = Batch::new();
+    match before {
+        Some(before) => OPENINGS.require_equals_in(&mut batch, &(number,), &before),
+        None => OPENINGS.require_absent_in(&mut batch, &(number,)),
+    }
+    OPENINGS.put_in(&mut batch, &(number,), &opening);
+    db.commit(batch, Durability::Immediate)?;
+    Ok(opening)
+}
+
 /// The set's hashes are keyed, so that sums of one namespace mean nothing in another.
 fn set(number: u32, namespace: &Namespace, name: SetName) -> StoredSet {
     let mut hasher = SET_KEY.hasher();
@@ -114,34 +124,4 @@ fn set(number: u32, namespace: &Namespace, name: SetName) -> StoredSet {
     let key = SetKey::from_bytes(hasher.finalize().to_bytes());
     let [a, b, c, d] = number.to_be_bytes();
     StoredSet::with_symbols(&[b'k', b'v', a, b, c, d, name.number()], &key, name.symbols())
-}
-
-/// Admits again what was admitted before. Its signatures were checked then.
-fn read_authority(
-    snapshot: &dyn Snapshot,
-    number: u32,
-    namespace: &Namespace,
-    limits: &TreeLimits,
-) -> Result<Authority, KvError> {
-    let mut authority = Authority::new(namespace.clone(), limits.authority);
-    let mut waiting = Vec::new();
-    for row in SYSTEM.scan_prefix(snapshot, &(number,), Direction::Forward)? {
-        let (_, bytes) = readable(row, Corruption::System)?;
-        let item = Item::decode(&bytes).map_err(|_| KvError::Corrupt(Corruption::System))?;
-        waiting.push(match item {
-            Item::Grant(grant) => SystemItem::Grant(grant),
-            Item::Revocation(revocation) => SystemItem::Revocation(revocation),
-            Item::RootRotate(rotation) => SystemItem::RootRotate(rotation),
-            Item::Entry(_) => return Err(KvError::Corrupt(Corruption::System)),
-        });
-    }
-    // Chains have at most eight links, but come in any order; rotations may be long chains.
-    while !waiting.is_empty() {
-        let before = waiting.len();
-        waiting.retain(|item| matches!(authority.admit(item.clone()), Admission::Waiting(_)));
-        if waiting.len() == before {
-            return Err(KvError::Corrupt(Corruption::System));
-        }
-    }
-    Ok(authority)
 }

@@ -5,7 +5,7 @@ use syncline_storage::Direction;
 use super::Tree;
 use super::error::{Corruption, KvError};
 use super::rows::{ENTRIES, Slot, entries_in, entries_of, readable};
-use super::work::winner;
+use super::work::{is_live, winner};
 use crate::authority::Authority;
 use crate::item::Entry;
 use crate::path::{Key, Subtree};
@@ -38,7 +38,7 @@ impl Listing {
         self
     }
 
-    /// At most so many.
+    /// At most so many. With 0 the page is empty, and says of nothing that it is behind it.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
@@ -96,7 +96,7 @@ impl Tree {
         let mut entries: Vec<Entry> = entries_of(&*snapshot, self.inner.number, key)?
             .into_iter()
             .map(|(_, entry)| entry)
-            .filter(|entry| authority.is_live(entry.leaves(), entry.author(), entry.stamp()))
+            .filter(|entry| is_live(&authority, entry))
             .collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.order()));
         Ok(entries)
@@ -109,6 +109,9 @@ impl Tree {
     ///
     /// As [`get`](Self::get).
     pub fn list(&self, listing: &Listing) -> Result<Page, KvError> {
+        if listing.limit == 0 {
+            return Ok(Page::default());
+        }
         let authority = self.inner.authority();
         let snapshot = self.inner.db.snapshot()?;
         let number = self.inner.number;

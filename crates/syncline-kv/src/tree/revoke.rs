@@ -6,10 +6,14 @@ use syncline_core::clock::Timestamp;
 use syncline_crypto::Signer;
 use syncline_storage::{Direction, KeyCodec as _, Snapshot};
 
+use super::apply::Origin;
 use super::error::{Corruption, KvError};
 use super::lookup::may_revoke;
 use super::rows::{By, Slot, UNDER, UnderColumns, entries_of};
-use super::{Inner, Tree, Writer};
+use super::verdict::Verdict;
+use super::work::is_live;
+use super::writer::Writer;
+use super::{Inner, Tree};
 use crate::authority::{Authority, Authorization, Op};
 use crate::item::{
     Entry, EntryDraft, EntryId, GrantId, Item, Leaves, OnRevoke, Revocation, RevocationDraft, Value,
@@ -60,6 +64,12 @@ pub struct Revoked {
     pub visited: u64,
 }
 
+impl Revoked {
+    fn by(revocation: Revocation) -> Self {
+        Self { revocation, tombstones: Vec::new(), not_unset: Vec::new(), visited: 0 }
+    }
+}
+
 impl Tree {
     /// What revoking a grant would do, at most `limit` keys of it. Looks at the entries under the grant and what was delegated
     /// from it, and at no others.
@@ -75,7 +85,8 @@ impl Tree {
     /// Revokes a grant for good, and with it all that was delegated from it.
     ///
     /// Under [`OnRevoke::Unset`] the keys whose value rests on it are deleted by the revoker in the same batch, if they are at
-    /// most 4 096; else before it, in several. What the revoker has not seen counts as never written.
+    /// most 4 096; else before it, in several: should that be interrupted, revoke again. What the revoker has not seen counts as
+    /// never written. A grant that the same key revoked before is left as it is.
     ///
     /// # Errors
     ///
@@ -86,7 +97,7 @@ impl Tree {
         signer: &(impl Signer + ?Sized),
         grant: GrantId,
     ) -> Result<Revoked, KvError> {
-        self.inner.revoke(&mut self.inner.writer(), now, signer, grant)
+        self.inner.revoke(&mut *self.inner.writer()?, now, signer, grant)
     }
 }
 
@@ -137,7 +148,7 @@ impl Inner {
         };
         let mut live: Vec<&(Slot, Entry)> = entries
             .iter()
-            .filter(|(_, entry)| authority.is_live(entry.leaves(), entry.author(), entry.stamp()))
+            .filter(|(_, entry)| is_live(authority, entry))
             .collect();
         live.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.order()));
         let Some((_, first)) = live.first() else { return Ok(None) };
@@ -163,29 +174,75 @@ impl Inner {
         if !may_revoke(&authority, &revoker, &grant, stamp) {
             return Err(KvError::NotRevoker { grant, revoker });
         }
+        if let Some(found) = authority.revocations_of(&grant).find(|found| *found.revoker() == revoker)
+            && !authority.is_live_grant(grant)
+        {
+            return Ok(Revoked::by(found.clone()));
+        }
         let namespace = authority.namespace();
         let revocation = RevocationDraft { namespace: namespace.id(), grant, revoker, stamp }.sign(signer)?;
-        let mut revoked = Revoked { revocation, tombstones: Vec::new(), not_unset: Vec::new(), visited: 0 };
+        let mut revoked = Revoked::by(revocation);
+        let mut tombstones = Vec::new();
         if namespace.on_revoke() == OnRevoke::Unset {
-            let snapshot = self.db.snapshot()?;
-            let run = self.dry_run(&*snapshot, grant, usize::MAX)?;
+            let run = self.dry_run(&*self.db.snapshot()?, grant, usize::MAX)?;
             revoked.visited = run.visited;
             let ended = run.grants.into_iter().collect();
             for affected in run.keys {
                 match self.unset(writer, now, signer, &ended, affected)? {
-                    Ok(tombstone) => revoked.tombstones.push(tombstone),
+                    Ok(tombstone) => tombstones.push(tombstone),
                     Err(key) => revoked.not_unset.push(key),
                 }
             }
         }
-        let mut items: Vec<Item> = revoked.tombstones.iter().cloned().map(Item::Entry).collect();
-        while items.len() > TOMBSTONES_AT_ONCE {
-            let rest = items.split_off(TOMBSTONES_AT_ONCE);
-            self.apply_own(writer, now, std::mem::replace(&mut items, rest))?;
-        }
-        items.push(Item::Revocation(revoked.revocation.clone()));
-        self.apply_own(writer, now, items)?;
+        self.apply_revocation(writer, now, tombstones, &mut revoked)?;
         Ok(revoked)
+    }
+
+    /// Applies tombstones, as many at once as is good, and in the end the revocation.
+    fn apply_revocation(
+        &self,
+        writer: &mut Writer,
+        now: Timestamp,
+        mut tombstones: Vec<Entry>,
+        revoked: &mut Revoked,
+    ) -> Result<(), KvError> {
+        let mut roomless = Vec::new();
+        while tombstones.len() > TOMBSTONES_AT_ONCE {
+            let rest = tombstones.split_off(TOMBSTONES_AT_ONCE);
+            let some = std::mem::replace(&mut tombstones, rest);
+            roomless.append(&mut self.apply_tombstones(writer, now, some, None, revoked)?);
+        }
+        // With the revocation goes what it ends, and that may make room.
+        tombstones.append(&mut roomless);
+        let revocation = Item::Revocation(revoked.revocation.clone());
+        let roomless = self.apply_tombstones(writer, now, tombstones, Some(revocation), revoked)?;
+        revoked.not_unset.extend(roomless.iter().map(|entry| entry.key().clone()));
+        Ok(())
+    }
+
+    /// Gives the tombstones for which a quota leaves no room.
+    fn apply_tombstones(
+        &self,
+        writer: &mut Writer,
+        now: Timestamp,
+        tombstones: Vec<Entry>,
+        revocation: Option<Item>,
+        revoked: &mut Revoked,
+    ) -> Result<Vec<Entry>, KvError> {
+        let mut items: Vec<Item> = tombstones.iter().cloned().map(Item::Entry).collect();
+        items.extend(revocation);
+        let mut roomless = Vec::new();
+        let verdicts = self.apply(writer, now, items, Origin::Here, |_| {})?;
+        let mut tombstones = tombstones.into_iter();
+        for verdict in verdicts {
+            match (tombstones.next(), verdict) {
+                (Some(tombstone), verdict) if verdict.is_stored() => revoked.tombstones.push(tombstone),
+                (Some(tombstone), Verdict::OverQuota { .. }) => roomless.push(tombstone),
+                (None, verdict) if verdict.is_stored() => {}
+                (_, verdict) => return Err(KvError::NotApplied(Box::new(verdict))),
+            }
+        }
+        Ok(roomless)
     }
 
     /// The tombstone of a key by the revoker, or the key if the revoker may not write it.
@@ -198,7 +255,8 @@ impl Inner {
         affected: Affected,
     ) -> Result<Result<Entry, Key>, KvError> {
         let (authority, author) = (self.authority(), signer.public_key());
-        let leaves = match authority.authorize(&author, &affected.key, Op::Write, now) {
+        let stamp = self.stamp(writer, now)?;
+        let leaves = match authority.authorize(&author, &affected.key, Op::Write, stamp.wall()) {
             Ok(Authorization::Root | Authorization::Public) => Leaves::default(),
             Ok(Authorization::Grants(grants)) => {
                 let leaves = Leaves::new(grants.into_iter().filter(|grant| !ended.contains(grant)))?;
@@ -213,7 +271,7 @@ impl Inner {
             namespace: authority.namespace().id(),
             key: affected.key,
             value: Value::Tombstone,
-            stamp: self.stamp(writer, now)?,
+            stamp,
             author,
             leaves,
             previous: Some(affected.entry),

@@ -9,7 +9,7 @@ use syncline_reconcile::{Item as SetItem, ReconcileSet, StoredView, SummaryIndex
 use syncline_storage::Snapshot;
 
 use super::error::{Corruption, KvError};
-use super::rows::{SYSTEM, entries_of};
+use super::rows::{CLOCKS, SYSTEM, entries_of};
 use super::{Inner, Tree};
 use crate::item::Item;
 use crate::path::Key;
@@ -28,7 +28,7 @@ pub struct Root {
     pub entries: u64,
     /// Grants, revocations and rotations.
     pub system: u64,
-    /// The greatest stamp that was given or seen here. Not a part of the hash.
+    /// The greatest stamp that was given or seen here, as far as it is stored. Not a part of the hash.
     pub last: Hlc,
 }
 
@@ -74,9 +74,8 @@ impl Tree {
     ///
     /// [`KvError::Storage`], [`KvError::Index`].
     pub fn root(&self) -> Result<Root, KvError> {
-        // Taken before the snapshot, it may only be too small.
-        let last = self.inner.writer().last;
         let view = self.view()?;
+        let last = CLOCKS.get(&*view.snapshot, &(self.inner.number,))?.map_or(Hlc::ZERO, Hlc::from_bits);
         let mut hasher = ROOT.hasher();
         hasher.update(&view.system.accumulator()?.to_bytes()).update(&view.entries.accumulator()?.to_bytes());
         Ok(Root { hash: hasher.finalize(), entries: view.entries.len()?, system: view.system.len()?, last })

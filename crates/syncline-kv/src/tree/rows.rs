@@ -6,7 +6,8 @@ use syncline_crypto::{Hash, PublicKey};
 use syncline_storage::{CodecError, KeyRange, Snapshot, StorageError, Table, TableId, ValueCodec};
 
 use super::error::{Corruption, KvError};
-use crate::item::{Entry, EntryId, GrantId, Leaves, Order};
+use crate::authority::Authority;
+use crate::item::{Entry, EntryId, GrantId, Leaves, Order, Quota};
 use crate::path::{Key, Subtree};
 
 /// Namespace to its number in this database, so that rows need not repeat 32 bytes.
@@ -19,7 +20,8 @@ pub(super) const CLOCKS: Table<(u32,), u64> = Table::new(TableId(0x22));
 pub(super) const SYSTEM: Table<(u32, u8, [u8; 32]), Bytes> = Table::new(TableId(0x23));
 /// Key and slot to the entry.
 pub(super) const ENTRIES: Table<(u32, String, [u8; 16]), EntryRow> = Table::new(TableId(0x24));
-/// What allows an entry (a grant, or a root), its key's rank, its key and slot: what to visit when that ends.
+/// What allows an entry (a grant, or a root) or limits it (a grant with a quota), its key's rank, its key and slot: what to
+/// visit when that ends, or is exceeded.
 pub(super) const UNDER: Table<UnderColumns, Bytes> = Table::new(TableId(0x25));
 /// How much there is under a grant that has a quota.
 pub(super) const USAGE: Table<(u32, [u8; 32]), UsageRow> = Table::new(TableId(0x26));
@@ -31,6 +33,11 @@ pub(super) const TOMBSTONES: Table<(u32, u64, String, [u8; 16]), Bytes> = Table:
 pub(super) const COLLECTED: Table<(u32, String), MarkRow> = Table::new(TableId(0x29));
 /// Known peers: what they have passed.
 pub(super) const PEERS: Table<(u32, [u8; 32]), u64> = Table::new(TableId(0x2a));
+
+/// How often the namespace was opened: whoever opened it last may write.
+pub(super) const OPENINGS: Table<(u32,), u64> = Table::new(TableId(0x2b));
+/// There if rows of [`UNDER`] are still to be written, for grants that came back to life.
+pub(super) const REVIVING: Table<(u32,), Bytes> = Table::new(TableId(0x2c));
 
 /// Namespace, kind of the authority, its 32 bytes, rank, key, slot.
 pub(super) type UnderColumns = (u32, u8, [u8; 32], u64, String, [u8; 16]);
@@ -71,6 +78,8 @@ pub(super) fn rank(key: &Key) -> u64 {
 pub(super) enum By {
     Grant(GrantId),
     Root(PublicKey),
+    /// Does not allow but limits: a grant with a quota, at any link of a chain.
+    Quota(GrantId),
 }
 
 impl By {
@@ -78,16 +87,38 @@ impl By {
         match self {
             Self::Grant(grant) => (0, *grant.as_bytes()),
             Self::Root(root) => (1, root.to_bytes()),
+            Self::Quota(grant) => (2, *grant.as_bytes()),
         }
     }
 
-    /// All that allow an entry.
-    pub(super) fn all(leaves: &Leaves, author: &PublicKey) -> Vec<Self> {
+    /// All that allow or limit an entry.
+    pub(super) fn all(authority: &Authority, leaves: &Leaves, author: &PublicKey) -> Vec<Self> {
         if leaves.is_root() {
             return vec![Self::Root(*author)];
         }
-        leaves.as_slice().iter().map(|leaf| Self::Grant(*leaf)).collect()
+        let leaf = leaves.as_slice().iter().map(|leaf| Self::Grant(*leaf));
+        leaf.chain(quotas_of(authority, leaves).into_iter().map(|(grant, _)| Self::Quota(grant))).collect()
     }
+
+    /// The same without grants that are dead and so have no rows.
+    pub(super) fn live(authority: &Authority, leaves: &Leaves, author: &PublicKey) -> Vec<Self> {
+        let mut all = Self::all(authority, leaves, author);
+        all.retain(|by| !matches!(by, Self::Grant(grant) if !authority.is_live_grant(*grant)));
+        all
+    }
+}
+
+/// The grants with a quota that an entry counts for, each once; along a chain the one nearest to the entry first.
+///
+/// Dead ones too: whether an entry counts does not change for as long as it is kept.
+pub(super) fn quotas_of(authority: &Authority, leaves: &Leaves) -> Vec<(GrantId, Quota)> {
+    let mut quotas: Vec<(GrantId, Quota)> = Vec::new();
+    for (grant, quota) in leaves.as_slice().iter().flat_map(|leaf| authority.quotas(leaf)) {
+        if quotas.iter().all(|(known, _)| *known != grant) {
+            quotas.push((grant, quota));
+        }
+    }
+    quotas
 }
 
 /// A stored entry: its id, then its bytes.

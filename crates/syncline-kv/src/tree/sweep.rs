@@ -1,16 +1,18 @@
 //! Takes out what grants that ended leave behind.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use syncline_core::clock::Timestamp;
-use syncline_storage::{Direction, Durability, KeyCodec as _};
+use syncline_storage::{Batch, Direction, Durability, KeyCodec as _};
 
 use super::error::{Corruption, KvError};
-use super::feed::lock;
+use super::feed::tell_feeds;
+use super::finish::EntryRows;
 use super::lookup::former_roots;
-use super::rows::{By, Slot, UNDER, UnderColumns};
-use super::work::{Work, put_under};
-use super::{Inner, Writer};
+use super::rows::{By, ENTRIES, REVIVING, Slot, UNDER, UnderColumns, readable};
+use super::work::{Work, is_live};
+use super::writer::Writer;
+use super::Inner;
 use crate::item::GrantId;
 use crate::path::Key;
 
@@ -18,16 +20,17 @@ impl Inner {
     /// Takes out the entries that only these grants, or roots that are no longer trusted, allowed.
     ///
     /// Reads do not need this: an entry without a live grant is not a value. So it may be done in several batches, and goes on
-    /// when the tree is opened again should it be interrupted.
+    /// with the next write, or when the tree is opened again, should it be interrupted.
     pub(super) fn sweep(
         &self,
         writer: &mut Writer,
         now: Timestamp,
-        ended: Vec<GrantId>,
+        ended: &[GrantId],
         roots_changed: bool,
+        revived: bool,
     ) -> Result<(), KvError> {
         for grant in ended {
-            self.sweep_one(writer, now, By::Grant(grant))?;
+            self.sweep_one(writer, now, By::Grant(*grant))?;
         }
         if roots_changed {
             let authority = self.authority();
@@ -35,10 +38,16 @@ impl Inner {
                 self.sweep_one(writer, now, By::Root(root))?;
             }
         }
+        if revived {
+            self.revive(writer)?;
+        }
+        if !ended.is_empty() || roots_changed {
+            self.sweep_quarantine(writer)?;
+        }
         Ok(())
     }
 
-    /// Goes through all that one authority allows. How many entries it visited is counted.
+    /// Goes through all that one authority allows.
     fn sweep_one(&self, writer: &mut Writer, now: Timestamp, by: By) -> Result<(), KvError> {
         let (kind, id) = by.columns();
         let mut after: Option<UnderColumns> = None;
@@ -53,28 +62,67 @@ impl Inner {
             for row in found.take(self.limits.sweep.max(1)) {
                 rows.push(under_columns(&row?.0)?);
             }
-            let Some(last) = rows.last().cloned() else { break };
+            let Some(last) = rows.last().cloned() else { return Ok(()) };
             let mut work = Work::new(self, &*snapshot, writer, now);
             for row in rows {
                 work.sweep_row(by, row)?;
             }
             let finished = work.finish()?;
             if !finished.batch.is_empty() {
-                self.db.commit(finished.batch, Durability::Immediate)?;
+                self.write(writer, finished.batch, Durability::Immediate)?;
             }
             self.tell(&finished.changed, &[]);
-            lock(&self.feeds).tell(&[], None, finished.removed);
+            tell_feeds(&self.feeds, &[], None, finished.removed);
             after = Some(last);
         }
-        Ok(())
+    }
+
+    /// Writes anew what entries are found by, after grants came back to life.
+    ///
+    /// Rows of dead grants are gone, so all entries are visited. That is rare: only a rotation that wins over another one at the
+    /// same place, or one that distrusts a revoker, brings grants back.
+    fn revive(&self, writer: &mut Writer) -> Result<(), KvError> {
+        let authority = self.authority();
+        let rows = EntryRows { number: self.number, authority: &authority, now: Timestamp::ZERO };
+        let mut after = None;
+        loop {
+            let snapshot = self.db.snapshot()?;
+            let mut range = ENTRIES.prefix(&(self.number,));
+            if let Some(after) = &after {
+                range = range.after(ENTRIES.key(after));
+            }
+            let mut batch = Batch::new();
+            after = None;
+            for row in ENTRIES.scan_keys(&*snapshot, range, Direction::Forward)?.take(self.limits.sweep.max(1)) {
+                let (columns, row) = readable(row, Corruption::Entry)?;
+                // With a single grant it would be gone, had that been dead.
+                if row.entry.leaves().as_slice().len() > 1 && is_live(&authority, &row.entry) {
+                    rows.put_under(&mut batch, Slot(columns.2), &row.entry);
+                }
+                after = Some(columns);
+            }
+            let is_done = after.is_none();
+            if is_done {
+                REVIVING.delete_in(&mut batch, &(self.number,));
+            }
+            if !batch.is_empty() {
+                self.write(writer, batch, Durability::Immediate)?;
+            }
+            if is_done {
+                return Ok(());
+            }
+        }
     }
 
     /// Goes on with what was interrupted.
     pub(super) fn sweep_leftovers(&self, writer: &mut Writer, now: Timestamp) -> Result<(), KvError> {
         let authority = self.authority();
-        let dead: BTreeSet<GrantId> =
-            authority.grants().map(|grant| grant.id()).filter(|grant| !authority.is_live_grant(*grant)).collect();
-        self.sweep(writer, now, dead.into_iter().collect(), true)
+        let ids = authority.grants().map(|grant| grant.id());
+        let dead: Vec<GrantId> = ids.filter(|grant| !authority.is_live_grant(*grant)).collect();
+        let revived = REVIVING.get(&*self.db.snapshot()?, &(self.number,))?.is_some();
+        let swept = self.sweep(writer, now, &dead, true, revived);
+        writer.in_doubt |= swept.is_err();
+        swept
     }
 }
 
@@ -87,17 +135,13 @@ impl Work<'_> {
     fn sweep_row(&mut self, by: By, row: UnderColumns) -> Result<(), KvError> {
         let corrupt = || KvError::Corrupt(Corruption::Index);
         let (key, slot) = (Key::new(&row.4).map_err(|_| corrupt())?, Slot(row.5));
-        let entry = self.key(&key)?.in_slot(slot).cloned();
-        let Some(entry) = entry else { return Ok(()) };
-        if self.authority.is_live(entry.leaves(), entry.author(), entry.stamp()) {
-            if matches!(by, By::Grant(_)) {
-                // Another grant allows it. It must be found under that one, and under this one no more.
-                put_under(&mut self.batch, self.inner.number, slot, &entry, &self.authority);
-                UNDER.delete_in(&mut self.batch, &row);
-            }
-            return Ok(());
+        let authority = Arc::clone(&self.authority);
+        match self.key(&key)?.in_slot(slot) {
+            Some(entry) if !is_live(&authority, entry) => drop(self.remove(&key, slot)?),
+            // Another grant allows it, under which it is found.
+            Some(_) if matches!(by, By::Grant(_)) => UNDER.delete_in(&mut self.batch, &row),
+            Some(_) | None => {}
         }
-        self.remove(&key, slot)?;
         Ok(())
     }
 }

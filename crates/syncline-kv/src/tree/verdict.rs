@@ -21,7 +21,8 @@ pub enum Verdict {
     },
     /// It was here before.
     Known,
-    /// A greater entry that the same grants allow is here. It is not kept.
+    /// A greater entry that the same grants allow is here, or as many greater ones as are
+    /// [kept of a key](super::TreeLimits::entries_per_key). It is not kept.
     Superseded {
         /// The greater one.
         by: EntryId,
@@ -117,11 +118,15 @@ impl Verdict {
     }
 
     /// Whether only a faulty or hostile peer offers such an item.
+    ///
+    /// What may have been allowed by a rotation that is not known here is no fault.
     #[must_use]
     pub fn is_fault(&self) -> bool {
-        matches!(
-            self,
-            Self::Unauthorized(_) | Self::Malformed(_) | Self::OtherNamespace | Self::BadSignature | Self::Refused(_)
-        )
+        match self {
+            Self::Unauthorized(denied) => !matches!(denied, Denied::NotRoot { .. }),
+            Self::Refused(refusal) => refusal.is_final(),
+            Self::Malformed(_) | Self::OtherNamespace | Self::BadSignature => true,
+            _ => false,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Items that rest on something that has not come yet.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::limits::TreeLimits;
 use crate::authority::Awaited;
@@ -11,7 +11,7 @@ use crate::item::Item;
 pub(super) struct Waiting {
     by: BTreeMap<Awaited, Vec<(u64, Item)>>,
     /// The oldest first.
-    order: VecDeque<(u64, Awaited)>,
+    order: BTreeMap<u64, Awaited>,
     next: u64,
     items: usize,
     bytes: usize,
@@ -29,7 +29,7 @@ impl Waiting {
             return;
         }
         same.push((self.next, item));
-        self.order.push_back((self.next, awaited));
+        self.order.insert(self.next, awaited);
         self.next += 1;
         self.items += 1;
         self.bytes += len;
@@ -40,27 +40,80 @@ impl Waiting {
 
     /// What waited for this.
     pub(super) fn take(&mut self, awaited: &Awaited) -> Vec<Item> {
-        let items: Vec<Item> = self.by.remove(awaited).unwrap_or_default().into_iter().map(|(_, item)| item).collect();
-        self.items -= items.len();
-        self.bytes -= items.iter().map(Item::object_len).sum::<usize>();
-        if self.items == 0 {
-            self.order.clear();
+        let mut items = Vec::new();
+        for (number, item) in self.by.remove(awaited).unwrap_or_default() {
+            self.order.remove(&number);
+            self.items -= 1;
+            self.bytes -= item.object_len();
+            items.push(item);
         }
         items
     }
 
     fn drop_oldest(&mut self) {
-        while let Some((number, awaited)) = self.order.pop_front() {
-            let Some(same) = self.by.get_mut(&awaited) else { continue };
-            let Some(at) = same.iter().position(|(kept, _)| *kept == number) else { continue };
-            let (_, item) = same.remove(at);
-            if same.is_empty() {
-                self.by.remove(&awaited);
-            }
-            self.items -= 1;
-            self.bytes -= item.object_len();
-            return;
+        let Some((number, awaited)) = self.order.pop_first() else { return };
+        let Some(same) = self.by.get_mut(&awaited) else { return };
+        let Some(at) = same.iter().position(|(kept, _)| *kept == number) else { return };
+        let (_, item) = same.remove(at);
+        if same.is_empty() {
+            self.by.remove(&awaited);
         }
+        self.items -= 1;
+        self.bytes -= item.object_len();
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use syncline_core::clock::Hlc;
+    use syncline_crypto::{Signer as _, SigningKey};
+
+    use super::*;
+    use crate::item::{GrantId, NamespaceId, RevocationDraft};
+
+    fn item(nth: u64) -> Item {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let (namespace, grant) = (NamespaceId::from_bytes([2; 32]), GrantId::from_bytes([3; 32]));
+        let draft = RevocationDraft { namespace, grant, revoker: key.public_key(), stamp: Hlc::from_bits(nth) };
+        Item::Revocation(draft.sign(&key).expect("signs"))
+    }
+
+    fn awaited(nth: u8) -> Awaited {
+        Awaited::Grant(GrantId::from_bytes([nth; 32]))
+    }
+
+    #[test]
+    fn what_was_taken_leaves_nothing_behind() {
+        let (limits, mut waiting) = (TreeLimits::default(), Waiting::default());
+        waiting.keep(&limits, awaited(0), item(0));
+        for nth in 1..1_000 {
+            waiting.keep(&limits, awaited(1), item(nth));
+            assert_eq!(waiting.take(&awaited(1)).len(), 1);
+        }
+        assert_eq!((waiting.order.len(), waiting.items), (1, 1));
+        assert_eq!(waiting.take(&awaited(0)), [item(0)]);
+        assert_eq!((waiting.bytes, waiting.order.len(), waiting.by.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn items_and_bytes_are_bounded_and_the_oldest_go() {
+        let len = item(1_000).object_len();
+        for limits in [
+            TreeLimits { waiting_items: 3, ..TreeLimits::default() },
+            TreeLimits { waiting_bytes: 3 * len, ..TreeLimits::default() },
+        ] {
+            let mut waiting = Waiting::default();
+            for nth in 0..5 {
+                waiting.keep(&limits, awaited(nth as u8 % 2), item(1_000 + nth));
+                waiting.keep(&limits, awaited(nth as u8 % 2), item(1_000 + nth));
+            }
+            assert_eq!(waiting.items, 3);
+            assert_eq!(waiting.take(&awaited(0)), [item(1_002), item(1_004)]);
+            assert_eq!(waiting.take(&awaited(1)), [item(1_003)]);
+        }
+        let mut none = Waiting::default();
+        none.keep(&TreeLimits { waiting_items: 0, ..TreeLimits::default() }, awaited(0), item(1_000));
+        none.keep(&TreeLimits { waiting_bytes: len - 1, ..TreeLimits::default() }, awaited(0), item(1_000));
+        assert_eq!((none.items, none.by.len()), (0, 0));
+    }
+}

@@ -124,16 +124,17 @@ impl Watchers {
         Self { next_id: 0, keys_max, by_id: BTreeMap::new() }
     }
 
-    fn note(&mut self, keys: &[Key], authority: bool) {
+    /// Gives who is to be woken, once nothing is locked.
+    fn note(&mut self, note: impl Fn(&mut Watcher, usize)) -> Vec<Waker> {
         let keys_max = self.keys_max;
+        let mut wakers = Vec::new();
         for watcher in self.by_id.values_mut() {
-            watcher.note(keys, authority, keys_max);
-            if !watcher.changed.is_empty()
-                && let Some(waker) = watcher.waker.take()
-            {
-                waker.wake();
+            note(watcher, keys_max);
+            if !watcher.changed.is_empty() {
+                wakers.extend(watcher.waker.take());
             }
         }
+        wakers
     }
 
     fn poll_changed(&mut self, id: u64, cx: &Context<'_>) -> Poll<Changed> {
@@ -147,6 +148,10 @@ impl Watchers {
 }
 
 impl Watcher {
+    fn lag(&mut self) {
+        self.changed = Changed { lagged: true, authority: true, ..Changed::default() };
+    }
+
     fn note(&mut self, keys: &[Key], authority: bool, keys_max: usize) {
         self.changed.authority |= authority;
         for key in keys {
@@ -168,8 +173,17 @@ impl Inner {
     /// Tells all that watch.
     pub(super) fn tell(&self, keys: &[Key], system: &[Item]) {
         if !keys.is_empty() || !system.is_empty() {
-            lock(&self.watchers).note(keys, !system.is_empty());
+            let note = |watcher: &mut Watcher, max| watcher.note(keys, !system.is_empty(), max);
+            let wakers = lock(&self.watchers).note(note);
+            // Whoever is woken may look at once.
+            wakers.into_iter().for_each(Waker::wake);
         }
+    }
+
+    /// Tells all that watch that anything may have changed.
+    pub(super) fn tell_all(&self) {
+        let wakers = lock(&self.watchers).note(|watcher, _| watcher.lag());
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

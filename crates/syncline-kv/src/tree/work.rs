@@ -3,22 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use syncline_core::clock::{Hlc, Timestamp};
-use syncline_reconcile::{Item as SetItem, ItemId};
 use syncline_storage::{Batch, Snapshot};
 
+use super::Inner;
 use super::apply::Origin;
 use super::error::KvError;
-use super::feed::lock;
 use super::quarantine::Held;
-use super::root::system_key;
-use super::rows::{
-    By, CLOCKS, COLLECTED, ENTRIES, EntryRow, MarkRow, QUARANTINE, SYSTEM, Slot, TOMBSTONES, UNDER, USAGE, UsageRow,
-    entries_of, rank,
-};
+use super::quota::Place;
+use super::rows::{COLLECTED, MarkRow, Slot, USAGE, UnderColumns, UsageRow, entries_of};
 use super::verdict::Verdict;
-use super::{Inner, Writer};
+use super::writer::Writer;
 use crate::authority::{Authority, Awaited, Standing};
 use crate::item::{Entry, GrantId, Item};
 use crate::path::Key;
@@ -28,23 +23,36 @@ pub(super) struct Work<'a> {
     pub(super) inner: &'a Inner,
     pub(super) snapshot: &'a dyn Snapshot,
     pub(super) now: Timestamp,
+    /// Who made most of the items.
     pub(super) origin: Origin,
+    /// Whether the item at hand was made here.
+    pub(super) is_own: bool,
     pub(super) authority: Arc<Authority>,
     /// The greatest stamp that was given or seen.
     pub(super) last: Hlc,
+    /// The one that is stored.
+    pub(super) stored: Hlc,
     pub(super) keys: BTreeMap<Key, KeyState>,
     pub(super) usage: BTreeMap<GrantId, Tally>,
     /// Admitted here.
     pub(super) system: Vec<Item>,
-    pub(super) quarantined: Vec<(Timestamp, Entry)>,
+    /// What this batch puts under each grant with a quota.
+    pub(super) added: BTreeMap<GrantId, BTreeSet<Place>>,
+    /// Behind these rows nothing is left that a quota limits.
+    pub(super) emptied: BTreeMap<GrantId, UnderColumns>,
+    /// By when they are due, and id.
+    pub(super) quarantined: BTreeMap<(u64, [u8; 32]), Entry>,
+    /// Rows that leave the quarantine.
+    pub(super) unquarantined: BTreeSet<(u64, [u8; 32])>,
     /// How much is in quarantine, these included.
     pub(super) held: Held,
     /// Rows that other parts of the tree change in the same batch.
     pub(super) batch: Batch,
     /// Grants that this batch ends.
     pub(super) killed: BTreeSet<GrantId>,
+    /// Grants that this batch brings back to life.
+    pub(super) revived: BTreeSet<GrantId>,
     pub(super) roots_changed: bool,
-    was: Hlc,
 }
 
 /// The entries of a key, as stored and as decided.
@@ -58,7 +66,7 @@ pub(super) struct KeyState {
 /// How much there is under a grant, as stored and as decided.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tally {
-    before: UsageRow,
+    pub(super) before: UsageRow,
     pub(super) now: UsageRow,
 }
 
@@ -69,16 +77,21 @@ impl<'a> Work<'a> {
             snapshot,
             now,
             origin: Origin::default(),
+            is_own: false,
             authority: inner.authority(),
             last: writer.last,
-            was: writer.last,
+            stored: writer.stored,
             keys: BTreeMap::new(),
             usage: BTreeMap::new(),
             system: Vec::new(),
-            quarantined: Vec::new(),
+            added: BTreeMap::new(),
+            emptied: BTreeMap::new(),
+            quarantined: BTreeMap::new(),
+            unquarantined: BTreeSet::new(),
             held: writer.held,
             batch: Batch::new(),
             killed: BTreeSet::new(),
+            revived: BTreeSet::new(),
             roots_changed: false,
         }
     }
@@ -106,14 +119,16 @@ impl<'a> Work<'a> {
 
     /// What can be said of an entry before its signature is looked at: only what changes nothing.
     pub(super) fn triage(&mut self, entry: &Entry) -> Result<Option<Verdict>, KvError> {
-        let slot = Slot::of(entry);
-        let state = self.key(entry.key())?;
-        Ok(state.in_slot(slot).and_then(|kept| {
-            if kept.id() == entry.id() {
-                return Some(Verdict::Known);
-            }
-            (kept.order() > entry.order()).then(|| Verdict::Superseded { by: kept.id() })
-        }))
+        let (slot, authority) = (Slot::of(entry), Arc::clone(&self.authority));
+        let Some(kept) = self.key(entry.key())?.in_slot(slot) else { return Ok(None) };
+        if !is_live(&authority, kept) {
+            // About to be swept.
+            return Ok(None);
+        }
+        if kept.id() == entry.id() {
+            return Ok(Some(Verdict::Known));
+        }
+        Ok((kept.order() > entry.order()).then(|| Verdict::Superseded { by: kept.id() }))
     }
 
     /// Decides about an entry whose signature counts.
@@ -125,17 +140,18 @@ impl<'a> Work<'a> {
             Standing::Unauthorized(denied) => return Ok(Verdict::Unauthorized(denied)),
             Standing::Waiting(grant) => return Ok(Verdict::Waiting(Awaited::Grant(grant))),
         }
-        if let Some(verdict) = self.quarantine(&entry)? {
+        if let Some(verdict) = self.triage(&entry)? {
             return Ok(verdict);
         }
-        if let Some(verdict) = self.triage(&entry)? {
+        if let Some(verdict) = self.quarantine(&entry)? {
             return Ok(verdict);
         }
         if self.key(entry.key())?.mark.is_some_and(|mark| mark.order >= entry.order()) {
             return Ok(Verdict::Collected);
         }
-        if let Some(grant) = self.make_room(&entry)? {
-            return Ok(Verdict::OverQuota { grant });
+        self.drop_dead(entry.key())?;
+        if let Some(verdict) = self.admit(&entry)? {
+            return Ok(verdict);
         }
         self.last = self.last.max(entry.stamp());
         let (id, key, slot) = (entry.id(), entry.key().clone(), Slot::of(&entry));
@@ -145,9 +161,42 @@ impl<'a> Work<'a> {
         Ok(if winner == id { Verdict::Applied } else { Verdict::Shadowed { by: winner } })
     }
 
+    /// Makes room for an entry, or says why there is none; then nothing was taken out.
+    fn admit(&mut self, entry: &Entry) -> Result<Option<Verdict>, KvError> {
+        let max = self.inner.limits.entries_per_key.max(1);
+        let state = self.key(entry.key())?;
+        let mut least = None;
+        if state.in_slot(Slot::of(entry)).is_none() && state.now.len() >= max {
+            least = state.now.iter().min_by_key(|(_, kept)| kept.order()).cloned();
+        }
+        if let Some((slot, kept)) = &least {
+            if kept.order() > entry.order() {
+                return Ok(Some(Verdict::Superseded { by: kept.id() }));
+            }
+            self.remove(entry.key(), *slot)?;
+        }
+        let Some(grant) = self.make_room(entry)? else { return Ok(None) };
+        if let Some((slot, kept)) = least {
+            self.place(slot, kept)?;
+        }
+        Ok(Some(Verdict::OverQuota { grant }))
+    }
+
+    /// Takes out the entries of a key that are not live. They would be swept later, and should count for no quota now.
+    fn drop_dead(&mut self, key: &Key) -> Result<(), KvError> {
+        let authority = Arc::clone(&self.authority);
+        let state = self.key(key)?;
+        let dead: Vec<Slot> =
+            state.now.iter().filter(|(_, kept)| !is_live(&authority, kept)).map(|(slot, _)| *slot).collect();
+        for slot in dead {
+            self.remove(key, slot)?;
+        }
+        Ok(())
+    }
+
     /// Puts an entry into its slot.
-    fn place(&mut self, slot: Slot, entry: Entry) -> Result<(), KvError> {
-        self.count(&entry, true)?;
+    pub(super) fn place(&mut self, slot: Slot, entry: Entry) -> Result<(), KvError> {
+        self.count(slot, &entry)?;
         let state = self.key(&entry.key().clone())?;
         let replaced = match state.now.binary_search_by_key(&slot, |(slot, _)| *slot) {
             Ok(at) => state.now.get_mut(at).map(|(_, kept)| std::mem::replace(kept, entry)),
@@ -156,10 +205,11 @@ impl<'a> Work<'a> {
                 None
             }
         };
-        if let Some(replaced) = replaced {
-            self.count(&replaced, false)?;
+        match replaced {
+            // It stays among those that were added: the new one is in its place.
+            Some(replaced) => self.discount(&replaced),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes an entry out of its slot.
@@ -167,101 +217,10 @@ impl<'a> Work<'a> {
         let state = self.key(key)?;
         let Ok(at) = state.now.binary_search_by_key(&slot, |(slot, _)| *slot) else { return Ok(None) };
         let (_, entry) = state.now.remove(at);
-        self.count(&entry, false)?;
+        self.discount(&entry)?;
+        self.unlist(slot, &entry);
         Ok(Some(entry))
     }
-
-    /// Everything that was decided, as one batch. Gives the keys whose entries changed as well.
-    pub(super) fn finish(self) -> Result<Finished, KvError> {
-        let Self { inner, snapshot, mut batch, keys, .. } = self;
-        let number = inner.number;
-        let feeds = !lock(&inner.feeds).is_empty();
-        let (mut changed, mut stored, mut removed) = (Vec::new(), Vec::new(), false);
-        let mut set = inner.entries.change(snapshot)?;
-        for (key, state) in keys {
-            let mut touched = false;
-            for (slot, entry) in &state.before {
-                match state.in_slot(*slot) {
-                    Some(kept) if kept.id() == entry.id() => continue,
-                    Some(_) => drop_tombstone(&mut batch, number, *slot, entry),
-                    None => drop_entry(&mut batch, number, *slot, entry),
-                }
-                removed |= state.in_slot(*slot).is_none();
-                touched = true;
-                set.remove(&set_item(entry))?;
-            }
-            for (slot, entry) in &state.now {
-                let before = state.before_in(*slot);
-                if before.is_some_and(|kept| kept.id() == entry.id()) {
-                    continue;
-                }
-                touched = true;
-                if feeds {
-                    stored.push(Item::Entry(entry.clone()));
-                }
-                set.insert(&set_item(entry))?;
-                put_entry(&mut batch, number, *slot, entry, self.now);
-                if before.is_none() {
-                    put_under(&mut batch, number, *slot, entry, &self.authority);
-                }
-            }
-            if touched {
-                changed.push(key);
-            }
-        }
-        set.write(&mut batch)?;
-        let mut system = inner.system.change(snapshot)?;
-        for item in &self.system {
-            let (sort_key, id) = (system_key(item), item.id_bytes());
-            SYSTEM.put_in(&mut batch, &(number, sort_key, id), &item.encoded());
-            system.insert(&SetItem::new([sort_key], ItemId::from_bytes(id)))?;
-        }
-        system.write(&mut batch)?;
-        for (grant, tally) in self.usage {
-            let row = (number, *grant.as_bytes());
-            if tally.now == UsageRow::default() {
-                USAGE.delete_in(&mut batch, &row);
-            } else if tally.now != tally.before {
-                USAGE.put_in(&mut batch, &row, &tally.now);
-            }
-        }
-        for (due, entry) in &self.quarantined {
-            QUARANTINE.put_in(&mut batch, &(number, due.as_millis(), *entry.id().as_bytes()), entry.encoded());
-        }
-        if self.last != self.was {
-            CLOCKS.put_in(&mut batch, &(number,), &self.last.to_bits());
-        }
-        Ok(Finished {
-            batch,
-            changed,
-            stored,
-            removed,
-            origin: self.origin,
-            system: self.system,
-            authority: self.authority,
-            last: self.last,
-            held: self.held,
-            killed: self.killed,
-            roots_changed: self.roots_changed,
-        })
-    }
-}
-
-/// A batch that is made, and what is to be told once it is durable.
-pub(super) struct Finished {
-    pub(super) batch: Batch,
-    pub(super) changed: Vec<Key>,
-    /// New entries, if somebody wants to know.
-    pub(super) stored: Vec<Item>,
-    /// Entries went without being replaced.
-    pub(super) removed: bool,
-    pub(super) origin: Origin,
-    pub(super) system: Vec<Item>,
-    pub(super) authority: Arc<Authority>,
-    pub(super) last: Hlc,
-    pub(super) held: Held,
-    pub(super) killed: BTreeSet<GrantId>,
-    pub(super) roots_changed: bool,
 }
 
 impl KeyState {
@@ -273,7 +232,11 @@ impl KeyState {
         find(&self.now, slot)
     }
 
-    fn before_in(&self, slot: Slot) -> Option<&Entry> {
+    pub(super) fn before(&self) -> &[(Slot, Entry)] {
+        &self.before
+    }
+
+    pub(super) fn before_in(&self, slot: Slot) -> Option<&Entry> {
         find(&self.before, slot)
     }
 
@@ -293,51 +256,11 @@ pub(super) fn winner<'a>(entries: &'a [(Slot, Entry)], authority: &Authority) ->
     entries
         .iter()
         .map(|(_, entry)| entry)
-        .filter(|entry| authority.is_live(entry.leaves(), entry.author(), entry.stamp()))
+        .filter(|entry| is_live(authority, entry))
         .max_by_key(|entry| entry.order())
 }
 
-/// An entry in the set that is reconciled.
-pub(super) fn set_item(entry: &Entry) -> SetItem {
-    SetItem::new(entry.key().as_bytes(), ItemId::from_bytes(*entry.id().as_bytes()))
-}
-
-fn put_entry(batch: &mut Batch, number: u32, slot: Slot, entry: &Entry, now: Timestamp) {
-    let key = entry.key().as_str().to_owned();
-    ENTRIES.put_in(batch, &(number, key.clone(), slot.0), &EntryRow { entry: entry.clone() });
-    if entry.is_tombstone() {
-        let came = Bytes::copy_from_slice(&now.as_millis().to_be_bytes());
-        TOMBSTONES.put_in(batch, &(number, entry.stamp().to_bits(), key, slot.0), &came);
-    }
-}
-
-/// Rows for what allows an entry, as far as it is live.
-pub(super) fn put_under(batch: &mut Batch, number: u32, slot: Slot, entry: &Entry, authority: &Authority) {
-    let rank = rank(entry.key());
-    for by in By::all(entry.leaves(), entry.author()) {
-        if matches!(by, By::Grant(grant) if !authority.is_live_grant(grant)) {
-            continue;
-        }
-        let (kind, id) = by.columns();
-        let row = (number, kind, id, rank, entry.key().as_str().to_owned(), slot.0);
-        UNDER.put_in(batch, &row, &Bytes::new());
-    }
-}
-
-fn drop_entry(batch: &mut Batch, number: u32, slot: Slot, entry: &Entry) {
-    let key = entry.key().as_str().to_owned();
-    ENTRIES.delete_in(batch, &(number, key.clone(), slot.0));
-    let rank = rank(entry.key());
-    for by in By::all(entry.leaves(), entry.author()) {
-        let (kind, id) = by.columns();
-        UNDER.delete_in(batch, &(number, kind, id, rank, key.clone(), slot.0));
-    }
-    drop_tombstone(batch, number, slot, entry);
-}
-
-fn drop_tombstone(batch: &mut Batch, number: u32, slot: Slot, entry: &Entry) {
-    if entry.is_tombstone() {
-        let key = entry.key().as_str().to_owned();
-        TOMBSTONES.delete_in(batch, &(number, entry.stamp().to_bits(), key, slot.0));
-    }
+/// Whether a kept entry counts.
+pub(super) fn is_live(authority: &Authority, entry: &Entry) -> bool {
+    authority.is_live(entry.leaves(), entry.author(), entry.stamp())
 }

@@ -10,10 +10,11 @@ use super::apply::Origin;
 use super::error::KvError;
 use super::rows::Slot;
 use super::work::Work;
-use super::{Inner, Tree, Writer};
+use super::writer::Writer;
+use super::{Inner, Tree};
 use crate::authority::{Authorization, Op};
 use crate::item::{
-    Endorsements, Entry, EntryDraft, EntryId, Grant, GrantDraft, Item, Leaves, RootRotate, RotateDraft, Unsigned, Value,
+    Endorsements, Entry, EntryDraft, EntryId, Grant, GrantDraft, GrantId, Item, Leaves, RootRotate, RotateDraft, Unsigned, Value,
 };
 use crate::path::Key;
 
@@ -86,7 +87,7 @@ impl Tree {
         value: impl Into<Value>,
         options: &PutOptions,
     ) -> Result<Entry, KvError> {
-        self.inner.put(&mut self.inner.writer(), now, signer, key, value.into(), options)
+        self.inner.put(&mut *self.inner.writer()?, now, signer, key, value.into(), options)
     }
 
     /// Deletes a key: sets it to a tombstone, which other replicas get like a value.
@@ -105,7 +106,7 @@ impl Tree {
     ///
     /// [`KvError::Clock`].
     pub fn stamp(&self, now: Timestamp) -> Result<Hlc, KvError> {
-        self.inner.stamp(&mut self.inner.writer(), now)
+        self.inner.stamp(&mut *self.inner.writer()?, now)
     }
 
     /// Issues a grant, after checking that it gives nothing that its issuer does not have.
@@ -147,7 +148,7 @@ impl Tree {
         signature: &Signature,
     ) -> Result<Grant, KvError> {
         let grant = Grant::decode(request.unsigned.complete(signature))?;
-        self.inner.apply_own(&mut self.inner.writer(), now, vec![Item::Grant(grant.clone())])?;
+        self.inner.apply_own(&mut *self.inner.writer()?, now, vec![Item::Grant(grant.clone())])?;
         Ok(grant)
     }
 
@@ -175,7 +176,7 @@ impl Tree {
     /// [`KvError::NotApplied`] if they have not, or another rotation came before; those of the database.
     pub fn rotate(&self, now: Timestamp, endorsements: &Endorsements) -> Result<RootRotate, KvError> {
         let rotation = endorsements.finish()?;
-        self.inner.apply_own(&mut self.inner.writer(), now, vec![Item::RootRotate(rotation.clone())])?;
+        self.inner.apply_own(&mut *self.inner.writer()?, now, vec![Item::RootRotate(rotation.clone())])?;
         Ok(rotation)
     }
 }
@@ -207,12 +208,12 @@ impl Inner {
         if options.expected.is_some_and(|expected| expected != previous) {
             return Err(KvError::Conflict { found: previous });
         }
-        let author = signer.public_key();
-        let leaves = match authority.authorize(&author, key, Op::Write, now)? {
+        // The stamp may lie ahead of the clock, and has to be within what the grants allow.
+        let (author, stamp) = (signer.public_key(), self.stamp(writer, now)?);
+        let leaves = match authority.authorize(&author, key, Op::Write, stamp.wall())? {
             Authorization::Root | Authorization::Public => Leaves::default(),
             Authorization::Grants(grants) => Leaves::new(grants)?,
         };
-        let stamp = self.stamp(writer, now)?;
         let namespace = authority.namespace().id();
         let draft = EntryDraft { namespace, key: key.clone(), value, stamp, author, leaves, previous };
         let entry = work.with_room(draft)?.sign(signer)?;
@@ -233,26 +234,18 @@ impl Inner {
 }
 
 impl Work<'_> {
-    /// Leaves out grants whose quota has no room. A write that exceeds all quotas is refused, though it might be kept at the
-    /// cost of another.
+    /// Leaves out grants whose quota has no room. A write for which none is left is refused, though it might be kept at the cost
+    /// of another.
     fn with_room(&mut self, mut draft: EntryDraft) -> Result<EntryDraft, KvError> {
-        let len = (draft.unsigned()?.body().len() + Signature::LEN) as u64;
-        let mut full = None;
-        let mut roomy = Vec::new();
-        for leaf in draft.leaves.as_slice().to_vec() {
-            // In a slot of its own, which is the worst case.
-            let alone = Leaves::new([leaf])?;
-            let slot = Slot::by(&alone, &draft.author);
-            match self.exceeded_by(&draft.key, slot, &alone, len)? {
-                Some(grant) => full = Some(grant),
-                None => roomy.push(leaf),
-            }
-        }
-        match full {
-            Some(grant) if roomy.is_empty() => Err(KvError::OverQuota { grant }),
-            _ => {
-                draft.leaves = Leaves::new(roomy)?;
-                Ok(draft)
+        loop {
+            let len = (draft.unsigned()?.body().len() + Signature::LEN) as u64;
+            let slot = Slot::by(&draft.leaves, &draft.author);
+            let Some(grant) = self.exceeded_by(&draft.key, slot, &draft.leaves, len)? else { return Ok(draft) };
+            let is_above = |leaf: &GrantId| self.authority.quotas(leaf).any(|(link, _)| link == grant);
+            let others = draft.leaves.as_slice().iter().copied().filter(|leaf| !is_above(leaf));
+            draft.leaves = Leaves::new(others.collect::<Vec<_>>())?;
+            if draft.leaves.is_root() {
+                return Err(KvError::OverQuota { grant });
             }
         }
     }

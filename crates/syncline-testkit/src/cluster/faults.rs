@@ -67,6 +67,10 @@ pub struct Faults {
     pub duplicate_per_mille: u64,
     /// The most by which a node's clock is wrong from its start on.
     pub skew_max: Duration,
+    /// How many of 1000 datagrams are lost.
+    pub datagram_loss_per_mille: u64,
+    /// How many of 1000 datagrams come twice.
+    pub datagram_duplicate_per_mille: u64,
 }
 
 impl Faults {
@@ -100,6 +104,8 @@ impl Faults {
             corrupt_per_mille: per_mille(rng, 300),
             duplicate_per_mille: per_mille(rng, 500),
             skew_max: if rng.chance(1, 2) { Duration::from_secs(1 + rng.below(600)) } else { Duration::ZERO },
+            datagram_loss_per_mille: per_mille(rng, 300),
+            datagram_duplicate_per_mille: per_mille(rng, 500),
         }
     }
 }
@@ -128,12 +134,14 @@ impl fmt::Display for Faults {
             some = true;
         }
         let shares = [
-            ("cut at a byte", self.cut_at_byte_per_mille),
-            ("corrupt", self.corrupt_per_mille),
-            ("duplicate", self.duplicate_per_mille),
+            ("cut at a byte", self.cut_at_byte_per_mille, "sessions"),
+            ("corrupt", self.corrupt_per_mille, "sessions"),
+            ("duplicate", self.duplicate_per_mille, "sessions"),
+            ("lost", self.datagram_loss_per_mille, "datagrams"),
+            ("doubled", self.datagram_duplicate_per_mille, "datagrams"),
         ];
-        for (name, share) in shares.into_iter().filter(|(_, share)| *share > 0) {
-            write!(f, "{}{name} {share} ‰ of sessions", if some { ", " } else { "" })?;
+        for (name, share, of) in shares.into_iter().filter(|(_, share, _)| *share > 0) {
+            write!(f, "{}{name} {share} ‰ of {of}", if some { ", " } else { "" })?;
             some = true;
         }
         if !self.skew_max.is_zero() {

@@ -83,9 +83,19 @@ impl Lines {
         *self.rng.pick(&[Cut::Close, Cut::Reset, Cut::Stall]).unwrap_or(&Cut::Reset)
     }
 
-    fn conditions(&mut self, from: usize, to: usize) -> Conditions {
+    /// How long a datagram takes: as long as the line is, and up to as long again and 50 ms, so that some overtake others.
+    pub(super) fn delay(&mut self, from: usize, to: usize, rng: &mut Rng) -> Duration {
+        let latency = u64::try_from(self.line(from, to).latency.as_millis()).unwrap_or_default();
+        Duration::from_millis(latency + rng.below(latency + 50))
+    }
+
+    fn line(&mut self, from: usize, to: usize) -> Line {
         let rng = &mut self.rng;
-        let line = *self.lines.entry((from, to)).or_insert_with(|| Line::draw(rng));
+        *self.lines.entry((from, to)).or_insert_with(|| Line::draw(rng))
+    }
+
+    fn conditions(&mut self, from: usize, to: usize) -> Conditions {
+        let line = self.line(from, to);
         let mut conditions = Conditions::new().with_latency(line.latency).with_capacity(line.capacity);
         if let Some(bandwidth) = line.bandwidth {
             conditions = conditions.with_bandwidth(bandwidth);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use syncline_crypto::Hash;
 use syncline_storage::Database;
@@ -106,6 +107,13 @@ pub trait Node {
     /// Runs the other side.
     fn accept(&mut self, session: Session) -> LocalBoxFuture<'static, Result<String, String>>;
 
+    /// A datagram came that a node [sent](Journal::send). For protocols that need more than sessions; by default it is dropped.
+    ///
+    /// The sender is the true one. What takes time belongs into a [task](Context::spawn).
+    fn receive(&mut self, from: NodeId, bytes: Bytes) {
+        let _ = (from, bytes);
+    }
+
     /// Checks what must hold at any time.
     ///
     /// # Errors
@@ -149,6 +157,7 @@ pub struct Journal {
 #[derive(Debug)]
 pub(super) enum Wish {
     Dial(NodeId),
+    Send(NodeId, Bytes),
     Note(String),
     Breach(String),
 }
@@ -167,6 +176,12 @@ impl Journal {
     /// it.
     pub fn dial(&self, peer: NodeId) {
         self.push(Wish::Dial(peer));
+    }
+
+    /// Sends a datagram to `peer`. It arrives whole, after a random time, maybe twice, maybe behind later ones; or not at all, if
+    /// it is lost, if the line is partitioned when it is sent, or if `peer` is not up when it comes. Length does not matter.
+    pub fn send(&self, peer: NodeId, bytes: Bytes) {
+        self.push(Wish::Send(peer, bytes));
     }
 
     /// Writes a line into the trace and the history.

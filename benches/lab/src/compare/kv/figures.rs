@@ -73,7 +73,7 @@ pub(super) const AUTHORIZE_CPU: Definition =
 pub(super) const PATTERN_CPU: [(usize, Definition); 3] = [
     (100, definition("kv.pattern.100.cpu", "s", None, "a pattern against a path of 100 bytes")),
     (1_000, definition("kv.pattern.1000.cpu", "s", None, "of 1 000 bytes")),
-    (10_000, definition("kv.pattern.10000.cpu", "s", None, "of 10 000 bytes")),
+    (10_000, definition("kv.pattern.10000.cpu", "s", None, "of 10 000 bytes in ten paths, since one has at most 1 024")),
 ];
 /// Linear is 1; half as much again is left for noise and for memory that is farther away.
 pub(super) const PATTERN_GROWTH: Definition =

@@ -3,13 +3,16 @@
 //! iroh-docs takes half an hour to build, so it is there with the feature `iroh` only. Then both run in turns. Without it
 //! theirs are the figures that [`recorded`] has of an earlier run.
 
+pub(crate) mod alone;
 mod bare;
+mod counted;
 mod data;
 mod figures;
 #[cfg(feature = "iroh")]
 mod iroh;
 mod ours;
 mod recorded;
+mod syncline;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +23,7 @@ use data::{Held, Pair};
 use figures::Sync;
 use ours::Ours;
 pub(crate) use recorded::Recording;
+pub(crate) use syncline::Syncline;
 
 /// Signatures that the limit checks together.
 const BATCH: usize = 256;

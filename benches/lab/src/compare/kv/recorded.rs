@@ -52,6 +52,7 @@ impl Recording {
     /// # Errors
     ///
     /// If that fails.
+    #[cfg_attr(not(feature = "iroh"), allow(dead_code, reason = "only a build with the rival writes"))]
     pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
         let fail = |err: &dyn std::fmt::Display| format!("{}: {err}", path.display());
         let text = serde_json::to_string_pretty(self).map_err(|err| fail(&err))?;

@@ -34,7 +34,7 @@ fn byte(random: &mut Random) -> u8 {
     u8::try_from(random.below(256)).unwrap()
 }
 
-fn samples(random: &mut Random) -> Vec<Bytes> {
+pub(super) fn samples(random: &mut Random) -> Vec<Bytes> {
     let hash = Hash::digest(&random.next_u64().to_be_bytes());
     let part = |index| Message::Part { item: hash, index, count: 3, bytes: Bytes::from_static(b"part") };
     let message = [

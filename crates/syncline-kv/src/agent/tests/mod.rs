@@ -5,6 +5,7 @@ mod digests;
 mod driver;
 mod hostile;
 mod pushing;
+mod settings;
 mod solo;
 mod vectors;
 mod world;

@@ -187,7 +187,29 @@ fn what_links_have_in_common_is_covered_or_not_told() {
     assert_eq!(cover("/a/b*/c"), Inclusion::Included);
     assert!(matches!(cover("/a/c/c"), Inclusion::NotIncluded { .. }));
     for keys in ["/a/*/c", "/a/b*/*"] {
-        assert!(!cover(keys).is_included(), "{keys}");
+        match cover(keys) {
+            Inclusion::Included => panic!("{keys}"),
+            Inclusion::NotIncluded { witness } => assert!(!pattern("/a/b*/c").matches(&witness), "{witness}"),
+            _ => {}
+        }
+    }
+}
+
+/// One grant for each character: together they have every segment, but they are more than are searched.
+#[test]
+fn more_grants_than_are_searched_give_no_false_witness() {
+    let mut authority = authority();
+    let characters = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain(".-_~:@+=,%".chars());
+    for character in characters {
+        admit(&mut authority, grant(None, 0, 1, &format!("/a/*{character}*")));
+    }
+    let cover = |keys| authority.would_cover(&public(1), &pattern(keys), Op::Write, at(100));
+    assert_eq!(cover("/a/*"), Inclusion::TooComplex);
+    match cover("/a/**") {
+        Inclusion::NotIncluded { witness } => {
+            assert!(authority.authorize(&public(1), &witness, Op::Write, at(100)).is_err(), "{witness}");
+        }
+        other => assert_eq!(other, Inclusion::TooComplex),
     }
 }
 

@@ -164,6 +164,25 @@ fn a_denial_names_the_nearest_miss_first() {
 }
 
 #[test]
+fn of_grants_for_other_keys_the_one_that_begins_most_like_the_key_is_nearest() {
+    let mut authority = authority();
+    let (wanted, steps) = (key("/abcdefgh"), ["/abcdefg", "/abcdef", "/abcde", "/abcd", "/abc", "/ab", "/a"]);
+    for text in steps.iter().rev() {
+        admit(&mut authority, grant(None, 0, 1, &format!("{text}/*")));
+    }
+    let explanation = authority.explain(&public(1), &wanted, Op::Write, at(100));
+    let Outcome::Denied { misses, .. } = &explanation.outcome else { panic!("{explanation}") };
+    let found: Vec<&str> = misses
+        .iter()
+        .map(|miss| match &miss.reason {
+            Denied::Pattern { pattern, .. } => pattern.as_str().trim_end_matches("/*"),
+            other => panic!("{other}"),
+        })
+        .collect();
+    assert_eq!(found, steps);
+}
+
+#[test]
 fn an_explanation_stays_short() {
     let mut authority = authority();
     for n in 0..20 {

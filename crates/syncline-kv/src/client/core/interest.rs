@@ -39,6 +39,8 @@ pub(super) enum Answer {
 pub(super) struct Cell {
     /// The greatest live entry, which may be a deletion.
     kept: Option<Entry>,
+    /// None is kept since a server said that there is none.
+    absent: bool,
     /// What the server says that serves the interest now.
     answer: Option<Answer>,
     /// The greatest entry that this server has shown.
@@ -47,11 +49,11 @@ pub(super) struct Cell {
 
 impl Cell {
     pub(super) fn value(&self) -> Value {
-        match (&self.kept, &self.answer) {
-            (Some(kept), _) if kept.is_tombstone() => Value::Absent,
-            (Some(kept), _) => Value::Present(kept.clone()),
-            (None, Some(Answer::Absent)) => Value::Absent,
-            (None, _) => Value::Unknown,
+        match &self.kept {
+            Some(kept) if kept.is_tombstone() => Value::Absent,
+            Some(kept) => Value::Present(kept.clone()),
+            None if self.absent => Value::Absent,
+            None => Value::Unknown,
         }
     }
 
@@ -67,7 +69,7 @@ impl Cell {
             Answer::Entry(entry) => {
                 let is_behind = kept.is_some_and(|kept| entry.order() < kept) && !knows_better;
                 if !is_behind {
-                    self.kept = Some(entry.clone());
+                    (self.kept, self.absent) = (Some(entry.clone()), false);
                 }
                 self.shown = self.shown.max(Some(entry.order()));
                 is_behind
@@ -75,7 +77,7 @@ impl Cell {
             // That a deletion has been forgotten changes nothing.
             Answer::Absent if self.kept.as_ref().is_some_and(Entry::is_tombstone) => false,
             Answer::Absent if knows_better => {
-                self.kept = None;
+                (self.kept, self.absent) = (None, true);
                 false
             }
             Answer::Absent | Answer::Dead(_) => true,
@@ -94,11 +96,11 @@ impl Cell {
             same => self.answer = same,
         }
         if self.kept.as_ref().is_some_and(|kept| !is_live(kept)) {
-            self.kept = None;
+            (self.kept, self.absent) = (None, matches!(self.answer, Some(Answer::Absent)));
             changed = true;
         }
         if let (None, Some(Answer::Entry(entry))) = (&self.kept, &self.answer) {
-            self.kept = Some(entry.clone());
+            (self.kept, self.absent) = (Some(entry.clone()), false);
             changed = true;
         }
         changed
@@ -115,6 +117,7 @@ pub(super) struct Serving {
 /// What is known of one scope, for all that subscribe to it.
 #[derive(Debug)]
 pub(super) struct Interest {
+    is_set: bool,
     pub(super) subscriptions: usize,
     /// When it is forgotten, since nobody subscribes to it.
     pub(super) cull_at: Option<Timestamp>,
@@ -137,8 +140,9 @@ pub(super) struct Interest {
 }
 
 impl Interest {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(scope: &Scope) -> Self {
         Self {
+            is_set: matches!(scope, Scope::Below(_)),
             subscriptions: 0,
             cull_at: None,
             serving: None,
@@ -191,16 +195,14 @@ impl Interest {
 
     /// Takes in what the server says of a key.
     pub(super) fn answer(&mut self, now: Timestamp, key: &Key, answer: Answer, max: usize) {
+        self.changed = false;
+        // That there is nothing of which nothing was known need not be remembered in a set.
+        let is_news = !self.is_set || !matches!(answer, Answer::Absent) || self.cells.contains_key(key);
+        if self.too_large || !is_news {
+            return;
+        }
         if let Some(seen) = &mut self.seen {
             seen.insert(key.clone());
-        }
-        self.changed = false;
-        if self.too_large {
-            return;
-        }
-        let is_news = matches!(answer, Answer::Entry(_)) || self.cells.contains_key(key);
-        if !is_news && self.cells.len() >= max.saturating_mul(2) {
-            return;
         }
         let cell = self.cells.entry(key.clone()).or_default();
         let was_present = cell.is_present();
@@ -217,6 +219,9 @@ impl Interest {
             // Deletions are remembered as long as there is room.
             self.cells.retain(|_, cell| cell.is_present());
             self.behind.retain(|key, _| self.cells.contains_key(key));
+            if let Some(seen) = &mut self.seen {
+                seen.retain(|key| self.cells.contains_key(key));
+            }
         }
     }
 
@@ -274,7 +279,7 @@ impl Interest {
                 && matches!(cell.answer, Some(Answer::Absent))
             {
                 self.present -= usize::from(cell.is_present());
-                cell.kept = None;
+                (cell.kept, cell.absent) = (None, true);
                 self.behind.remove(&key);
                 changed.push(key);
             }

@@ -165,7 +165,12 @@ impl ServerMachine {
             }
             Response::Failed(err) => return Err(err),
             Response::Read(id, values) => self.read(id, values),
-            Response::Items(items) => self.send_items(items),
+            Response::Revocations(items, more) => {
+                self.send_items(items);
+                if more {
+                    self.subs.queue_revocations();
+                }
+            }
             Response::Checked { age, scopes } => self.checked(age, scopes),
         }
         self.asking = false;
@@ -346,7 +351,7 @@ impl Machine for ServerMachine {
     }
 
     fn heartbeat(&self) -> Option<(Duration, Bytes)> {
-        matches!(self.phase, Phase::Open).then(|| (self.limits.keep_alive, wire::PING))
+        matches!(self.phase, Phase::Open).then_some((self.limits.keep_alive, wire::PING))
     }
 
     fn wants_input(&self) -> bool {

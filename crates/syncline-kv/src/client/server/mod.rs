@@ -2,6 +2,8 @@
 
 mod machine;
 mod reads;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::fmt;

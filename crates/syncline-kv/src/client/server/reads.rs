@@ -19,6 +19,9 @@ use crate::path::Key;
 use crate::tree::{Changed, Changes, KvError, Listing, Tree};
 use crate::tree::Scope as TreeScope;
 
+/// Rotations and revocations that are sent before anything else gets its turn.
+const ITEMS_AT_ONCE: usize = 1_024;
+
 /// What a session's machine asks.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -49,7 +52,8 @@ pub(super) enum Response {
     Changed(Changed),
     /// None: the peer may not read that.
     Read(Id, Option<Values>),
-    Items(Vec<Item>),
+    /// Whether there are more of them.
+    Revocations(Vec<Item>, bool),
     Checked { age: Option<u64>, scopes: Vec<(Id, Standing)> },
     Failed(SyncError),
 }
@@ -59,13 +63,15 @@ pub(super) enum Response {
 pub(super) struct Values {
     /// What the peer needs first.
     pub(super) items: Vec<Item>,
-    /// The entry that decides about each key; none if nothing does.
-    pub(super) found: Vec<(Key, Option<Entry>)>,
+    pub(super) found: Found,
     /// There is more behind this key.
     pub(super) next: Option<Key>,
     /// Something waits in quarantine.
     pub(super) held: bool,
 }
+
+/// The entry that decides about each key; none if nothing does.
+type Found = Vec<(Key, Option<Entry>)>;
 
 /// How a subscription stands.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +156,8 @@ impl Perform<Request, Response> for Reads<'_> {
                     values.map(|values| Response::Read(id, values))
                 }
                 Request::Revocations(known) => {
-                    self.run(move |session| Ok(session.revocations(known))).await.map(Response::Items)
+                    let told = self.run(move |session| Ok(session.revocations(known))).await;
+                    told.map(|(items, more)| Response::Revocations(items, more))
                 }
                 Request::Check(scopes) => self.run(move |session| session.check(scopes)).await,
             };
@@ -197,13 +204,8 @@ impl Session {
         Ok(Some(Values { items, found, next, held: self.is_held(scope)? }))
     }
 
-    #[expect(clippy::type_complexity, reason = "a page: what was found, and where it goes on")]
-    fn page(
-        &self,
-        scope: &Scope,
-        after: Option<Key>,
-        deletions: bool,
-    ) -> Result<(Vec<(Key, Option<Entry>)>, Option<Key>), KvError> {
+    /// A page of values, and where it goes on.
+    fn page(&self, scope: &Scope, after: Option<Key>, deletions: bool) -> Result<(Found, Option<Key>), KvError> {
         let Scope::Below(subtree) = scope else { return Ok((Vec::new(), None)) };
         let mut listing = Listing::of(subtree.clone()).limit(self.server.limits.page_keys.max(1));
         listing.after = after;
@@ -213,7 +215,7 @@ impl Session {
         Ok((found, page.next))
     }
 
-    fn revocations(&self, known: Vec<GrantId>) -> Vec<Item> {
+    fn revocations(&self, known: Vec<GrantId>) -> (Vec<Item>, bool) {
         let authority = self.tree.authority();
         self.told().revocations(&authority, known)
     }
@@ -267,8 +269,8 @@ impl Told {
         new.cloned().map(Item::RootRotate).collect()
     }
 
-    /// Revocations of grants that the peer has.
-    fn revocations(&mut self, authority: &Authority, known: Vec<GrantId>) -> Vec<Item> {
+    /// Some revocations of grants that the peer has, and whether there are more.
+    fn revocations(&mut self, authority: &Authority, known: Vec<GrantId>) -> (Vec<Item>, bool) {
         for leaf in known {
             self.known.insert(leaf);
             let links = authority.chain(&leaf).into_iter().flat_map(|links| links.iter());
@@ -278,11 +280,16 @@ impl Told {
         for revocation in authority.revocations() {
             let target = revocation.grant();
             let is_theirs = self.known.contains(&target) || self.items.contains(target.as_bytes());
-            if is_theirs && self.items.insert(*revocation.id().as_bytes()) {
-                items.push(Item::Revocation(revocation.clone()));
+            if !is_theirs || self.items.contains(revocation.id().as_bytes()) {
+                continue;
             }
+            if items.len() >= ITEMS_AT_ONCE {
+                return (items, true);
+            }
+            self.items.insert(*revocation.id().as_bytes());
+            items.push(Item::Revocation(revocation.clone()));
         }
-        items
+        (items, false)
     }
 }
 

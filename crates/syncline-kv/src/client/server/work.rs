@@ -150,7 +150,8 @@ impl Subs {
         }
     }
 
-    fn queue_revocations(&mut self) {
+    /// Has the client told of revocations once all that waits now has had its turn.
+    pub(super) fn queue_revocations(&mut self) {
         self.turns.retain(|turn| matches!(turn, Turn::Sub(_)));
         self.turns.push_back(Turn::Revocations);
     }
@@ -159,6 +160,8 @@ impl Subs {
     pub(super) fn next(&mut self) -> Option<Next> {
         loop {
             match self.turns.pop_front()? {
+                // Who may read nothing is told nothing of grants either; it is when that changes.
+                Turn::Revocations if !self.by_id.values().any(Sub::is_told) => {}
                 Turn::Revocations => return Some(Next::Revocations(std::mem::take(&mut self.known))),
                 Turn::Sub(id) => {
                     let Some(sub) = self.by_id.get_mut(&id) else { continue };
@@ -225,6 +228,7 @@ impl Subs {
         if allowed {
             if std::mem::take(&mut sub.denied) {
                 self.queue(id);
+                self.queue_revocations();
             }
             return false;
         }
@@ -248,7 +252,8 @@ impl Subs {
                 told = (!was_dirty && sub.stage == Stage::Live && !sub.announced).then_some(id);
                 sub.announced |= told.is_some();
             }
-            (Scope::Below(_), _) if sub.again || sub.stage == Stage::START => {}
+            // It is read from the beginning in any case. What is being read now may be from before the change.
+            (Scope::Below(_), _) if sub.again || (sub.queued && sub.stage == Stage::START) => {}
             (Scope::Below(_), Some(key)) if !full => {
                 self.behind_keys += usize::from(sub.behind.insert(key.clone()));
             }
@@ -264,6 +269,11 @@ impl Subs {
 }
 
 impl Sub {
+    /// Whether values of it were sent.
+    fn is_told(&self) -> bool {
+        !self.denied && self.stage != Stage::START
+    }
+
     fn has_work(&self) -> bool {
         !self.denied && (self.stage != Stage::Live || self.dirty || self.again || !self.behind.is_empty())
     }

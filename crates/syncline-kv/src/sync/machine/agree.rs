@@ -80,7 +80,8 @@ impl KvMachine {
             theirs,
             live: ours.live && peer.live,
             on_rejection: ours.on_rejection || peer.on_rejection,
-            peer_system: self.theirs.system,
+            our_counts: self.ours,
+            their_counts: self.theirs,
         };
         self.terms = Some(terms);
         let query = self.query.clone().ok_or_else(out_of_turn)?;

@@ -133,6 +133,8 @@ impl KvMachine {
         applied.new.into_iter().for_each(|item| self.deliver(item));
         self.incoming.is_unsettled |= !applied.is_settled;
         self.outgoing.has_more |= applied.has_refusals;
+        // The tree was asked what has changed meanwhile.
+        self.outgoing.look_for_changes();
         Ok(())
     }
 

@@ -267,6 +267,14 @@ impl KvMachine {
     }
 
     fn response(&mut self, now: Timestamp, response: Response) -> Result<(), SyncError> {
+        if matches!(self.phase, Phase::Refused(..)) {
+            // What was being read is not for the peer any more.
+            return match response {
+                Response::Applied(applied) => self.applied(applied),
+                Response::Failed(err) => Err(err),
+                _ => Ok(()),
+            };
+        }
         match response {
             Response::Opened(agreed) => self.opened(now, agreed)?,
             Response::Stepped(set, stepped) => self.stepped(set, stepped)?,
@@ -309,8 +317,15 @@ impl KvMachine {
 
     fn go_on(&mut self) -> Result<(), SyncError> {
         self.apply_waiting()?;
-        self.change_stage()?;
-        self.ask_next()?;
+        // A stage in which this side has nothing to do ends as soon as it begins.
+        loop {
+            let before = self.progress();
+            self.change_stage()?;
+            self.ask_next()?;
+            if self.progress() == before {
+                break;
+            }
+        }
         self.finish_sending();
         self.acknowledge();
         self.watch();

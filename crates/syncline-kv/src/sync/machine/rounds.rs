@@ -41,8 +41,10 @@ pub(super) struct Round {
     /// How often the set was reconciled before in this session.
     number: u64,
     pending: VecDeque<Bytes>,
-    /// Whether this side asked for the round, and waits for it.
+    /// Whether this side asked for another round, and waits for it.
     is_awaited: bool,
+    /// Whether the peer asked for another one.
+    is_wanted: bool,
     system_end_sent: bool,
     system_end_came: bool,
 }
@@ -59,16 +61,15 @@ impl KvMachine {
         }
         let is_time = match (self.stage, set) {
             (Stage::System, SetName::System) => !self.round.is_done,
-            (Stage::System, SetName::Entries) => self.is_initiator && self.round.system_end_came,
-            (Stage::Entries, SetName::Entries) => true,
+            (Stage::System, SetName::Entries) => {
+                self.is_initiator && self.round.is_done && self.round.system_end_came
+            }
+            (Stage::Entries, SetName::Entries) => self.is_initiator || !self.round.is_done,
             (Stage::After, SetName::Entries) => self.is_initiator,
             (Stage::Entries | Stage::After, SetName::System) => false,
         };
         if !is_time || self.round.pending.len() >= PENDING_MAX {
             return Err(unexpected_message("reconcile"));
-        }
-        if self.stage == Stage::After {
-            self.reconcile_again();
         }
         self.round.pending.push_back(message);
         Ok(())
@@ -78,7 +79,14 @@ impl KvMachine {
     fn reconcile_again(&mut self) {
         self.stage = Stage::Entries;
         self.round.number += 1;
-        (self.round.has_begun, self.round.is_done, self.round.is_awaited) = (false, false, false);
+        (self.round.has_begun, self.round.is_done) = (false, false);
+        (self.round.is_awaited, self.round.is_wanted) = (false, false);
+    }
+
+    /// All that a turn of the machine may change.
+    pub(super) fn progress(&self) -> (Stage, bool, bool, bool, bool) {
+        let round = &self.round;
+        (self.stage, round.has_begun, round.is_done, round.system_end_sent, self.is_asking)
     }
 
     /// Too much has changed here to tell it one by one.
@@ -100,9 +108,8 @@ impl KvMachine {
         if self.is_initiator || !is_live || self.stage == Stage::System || self.incoming.peer_is_done() {
             return Err(unexpected_message("again"));
         }
-        if self.stage == Stage::After && !self.outgoing.done_is_sent() {
-            self.reconcile_again();
-        }
+        // One that is about to begin will do.
+        self.round.is_wanted |= self.stage == Stage::After || self.round.has_begun;
         Ok(())
     }
 
@@ -130,7 +137,8 @@ impl KvMachine {
             if self.begin_round(set)? {
                 return Ok(());
             }
-            if let Some(message) = self.round.has_begun.then(|| self.round.pending.pop_front()).flatten() {
+            let is_running = self.round.has_begun && !self.round.is_done;
+            if let Some(message) = is_running.then(|| self.round.pending.pop_front()).flatten() {
                 self.ask(Request::Step { terms, set, round: None, message: Some(message) });
                 return Ok(());
             }
@@ -219,6 +227,16 @@ impl KvMachine {
         if self.stage == Stage::Entries && self.round.has_begun && self.round.is_done && !self.is_asking {
             self.stage = Stage::After;
             self.outgoing.look_for_changes();
+        }
+        if self.stage == Stage::After && !self.outgoing.done_is_sent() {
+            // The acceptor begins again when it wants to, or when it was asked to. The initiator sees that by its message.
+            let is_begun_by_peer = !self.round.pending.is_empty();
+            if is_begun_by_peer && !self.is_initiator {
+                return Err(unexpected_message("reconcile"));
+            }
+            if is_begun_by_peer || (self.round.is_wanted && !self.incoming.peer_is_done()) {
+                self.reconcile_again();
+            }
         }
         self.check_not_abandoned()
     }

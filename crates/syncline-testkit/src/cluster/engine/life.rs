@@ -131,7 +131,7 @@ impl<S: Scenario> Engine<'_, S> {
         self.after_work(owner.node())
     }
 
-    fn after_work(&mut self, index: usize) -> Result<(), Reason> {
+    pub(super) fn after_work(&mut self, index: usize) -> Result<(), Reason> {
         self.grant_wishes()?;
         let changes = self.machines[index].disk.changes();
         if self.machines[index].changes != changes {
@@ -179,6 +179,7 @@ impl<S: Scenario> Engine<'_, S> {
                 Wish::Note(text) => self.log(&format!("{node} {text}")),
                 Wish::Breach(what) => return Err(Reason::Breach { node, what }),
                 Wish::Dial(peer) => self.open(node.0, peer.0),
+                Wish::Send(peer, bytes) => self.send(node.0, peer.0, &bytes),
             }
         }
         let tasks = std::mem::take(&mut *self.new_tasks.borrow_mut());

@@ -1,5 +1,6 @@
 //! The loop that runs a cluster.
 
+mod datagrams;
 mod fate;
 mod life;
 mod talk;
@@ -10,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use syncline_core::clock::{Clock, ManualClock, Timestamp};
 
 use self::life::Machine;
@@ -74,6 +76,8 @@ enum Event {
     Die(usize, u64),
     Restart(usize),
     Look,
+    /// A datagram arrives.
+    Arrive(u64),
 }
 
 /// Whose task it is.
@@ -99,6 +103,7 @@ struct Rngs {
     work: Rng,
     meet: Rng,
     life: Rng,
+    datagrams: Rng,
 }
 
 struct Engine<'e, S: Scenario> {
@@ -111,6 +116,8 @@ struct Engine<'e, S: Scenario> {
     events_drawn: u64,
     machines: Vec<Machine<S::Node>>,
     lines: Lines,
+    /// Those that are under way: from, to, what.
+    datagrams: BTreeMap<u64, (usize, usize, Bytes)>,
     sessions: BTreeMap<SessionId, Open>,
     steps: BTreeMap<TaskId, Handle<String>>,
     owners: BTreeMap<TaskId, Owner>,
@@ -136,10 +143,11 @@ impl<'e, S: Scenario> Engine<'e, S> {
     fn new(scenario: &'e mut S, seed: u64, options: &'e Options) -> Self {
         let mut rng = Rng::new(seed);
         let clock = ManualClock::new(START);
-        let rngs = Rngs { faults: rng.fork(), work: rng.fork(), meet: rng.fork(), life: rng.fork() };
+        let (faults, work, meet, life) = (rng.fork(), rng.fork(), rng.fork(), rng.fork());
         let lines = Lines::new(rng.fork());
         let machines = (0..options.nodes).map(|_| Machine::new(options.redb, rng.next_u64())).collect();
         let sim = Sim::new(&clock).with_random_order(rng.next_u64()).with_polls_max(1 << 32);
+        let rngs = Rngs { faults, work, meet, life, datagrams: rng.fork() };
         Self {
             scenario,
             options,
@@ -150,6 +158,7 @@ impl<'e, S: Scenario> Engine<'e, S> {
             events_drawn: 0,
             machines,
             lines,
+            datagrams: BTreeMap::new(),
             sessions: BTreeMap::new(),
             steps: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -213,6 +222,7 @@ impl<'e, S: Scenario> Engine<'e, S> {
             Event::Session => self.meet(),
             Event::Restart(node) => self.start(node)?,
             Event::Look => {}
+            Event::Arrive(number) => return self.arrive(number),
             fault => self.strike(fault)?,
         }
         self.grant_wishes()
@@ -232,6 +242,7 @@ impl<'e, S: Scenario> Engine<'e, S> {
         self.log("faults stop");
         self.calm_since = Some(self.clock.now());
         self.events.clear();
+        self.datagrams.clear();
         self.scenario.calm();
         self.lines.unblock_all();
         for session in self.sessions.values_mut() {

@@ -1,0 +1,5 @@
+//! Sessions, message by message.
+
+mod hostile;
+mod peer;
+mod vectors;

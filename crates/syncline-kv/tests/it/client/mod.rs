@@ -1,0 +1,7 @@
+//! Clients and servers over streams, in virtual time.
+
+mod keys;
+mod rights;
+mod sets;
+mod streams;
+mod world;
