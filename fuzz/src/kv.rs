@@ -173,7 +173,8 @@ pub fn play(how: u8, script: Vec<Event<Message>>) {
         .with_keep_alive(Duration::from_secs(2))
         .with_page_bytes(200)
         .with_window_bytes(256);
-    let remote = if is(4) { syncline_crypto::SigningKey::from_bytes(&[5; 32]).public_key() } else { key().public_key() };
+    let remote =
+        if is(4) { syncline_crypto::SigningKey::from_bytes(&[5; 32]).public_key() } else { key().public_key() };
     let eagerness = if is(2) { Eagerness::OnRejection } else { Eagerness::Full };
     let protocol = KvSync::new(tree(), Arc::new(clock.clone()), [3; 32])
         .with_limits(limits)

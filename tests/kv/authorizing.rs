@@ -8,8 +8,8 @@ use syncline_kv::{Entry, Grant, Item, KvError, Namespace, Revocation, Tree, Verd
 use syncline_testkit::cheap::CheapSigner;
 
 use crate::support::{
-    apply, at, copy, draft, entry, exchange, grant, hash, key, memory, open, passed_on, person, public, root, stamp, text,
-    unset,
+    apply, at, copy, draft, entry, exchange, grant, hash, key, memory, open, passed_on, person, public, root, stamp,
+    text, unset,
 };
 
 fn revocation(tree: &Tree, of: &Grant, by: &CheapSigner) -> Revocation {
@@ -153,7 +153,10 @@ fn s9_who_may_revoke_and_that_it_is_for_good() {
         assert!(matches!(refused, KvError::NotRevoker { .. }), "{refused}");
         assert!(matches!(apply(&tree, at(9), revocation(&tree, &below, stranger)), Verdict::Refused(_)));
     }
-    assert!(matches!(tree.revoke(at(1), &root(), syncline_kv::GrantId::from_bytes([9; 32])), Err(KvError::UnknownGrant(_))));
+    assert!(matches!(
+        tree.revoke(at(1), &root(), syncline_kv::GrantId::from_bytes([9; 32])),
+        Err(KvError::UnknownGrant(_))
+    ));
     tree.put(at(1), &member, &key("/a/x"), &b"v"[..]).expect("puts");
     let first = tree.revoke(at(2), &lead, below.id()).expect("the issuer may");
     let root_before = hash(&tree);

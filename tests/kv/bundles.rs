@@ -6,7 +6,8 @@ use syncline_kv::{Item, Tree};
 use syncline_testkit::cheap::CheapSigner;
 
 use crate::support::{
-    at, bundle, copy, entry, grant, hash, key, limited, memory, namespace, passed_on, person, public, root, stamp, text, tree, unset,
+    at, bundle, copy, entry, grant, hash, key, limited, memory, namespace, passed_on, person, public, root, stamp,
+    text, tree, unset,
 };
 
 fn import(bytes: &[u8], tree: &Tree) -> Result<syncline_kv::tree::ImportReport, BundleError> {
@@ -103,7 +104,12 @@ fn deep_chains_come_in_one_go_though_nothing_may_wait() {
     let mut last = grant(&from, &people[0], "/**");
     for round in 0..200 {
         if last.fields().depth == 0 {
-            last = from.authority().grants_to(&public(&people[0])).next().map(|first| (**first).clone()).expect("the first");
+            last = from
+                .authority()
+                .grants_to(&public(&people[0]))
+                .next()
+                .map(|first| (**first).clone())
+                .expect("the first");
         }
         let by = people.iter().find(|person| public(person) == *last.audience()).expect("known").clone();
         let to = person(10 + round);
@@ -123,9 +129,11 @@ fn smaller_limits_forget_nothing() {
     let namespace = namespace(OnRevoke::Unset);
     let tree = limited(&db, &namespace, TreeLimits::default()).expect("opens");
     let granted: Vec<_> = (1..20).map(|nth| grant(&tree, &person(nth), "/**")).collect();
-    let end = RevocationDraft { namespace: tree.id(), grant: granted[0].id(), revoker: public(&root()), stamp: stamp(1) };
+    let end =
+        RevocationDraft { namespace: tree.id(), grant: granted[0].id(), revoker: public(&root()), stamp: stamp(1) };
     tree.apply(at(1), vec![Item::from(end.sign(&root()).expect("signs"))]).expect("applies");
-    tree.apply(at(1), vec![entry(&tree, &person(19), &[granted[18].id()], "/k", "v", stamp(1)).into()]).expect("applies");
+    tree.apply(at(1), vec![entry(&tree, &person(19), &[granted[18].id()], "/k", "v", stamp(1)).into()])
+        .expect("applies");
     let before = hash(&tree);
     drop(tree);
     let mut limits = TreeLimits::default();

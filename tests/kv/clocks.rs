@@ -5,8 +5,8 @@ use syncline_kv::item::OnRevoke;
 use syncline_kv::{Tree, Verdict};
 
 use crate::support::{
-    MINUTE, apply, at, copy, draft, entry, exchange, grant, hash, key, limited, memory, namespace, open, person, public, root,
-    stamp, text, unset,
+    MINUTE, apply, at, copy, draft, entry, exchange, grant, hash, key, limited, memory, namespace, open, person,
+    public, root, stamp, text, unset,
 };
 
 const SKEW: u64 = MINUTE;

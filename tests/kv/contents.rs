@@ -9,10 +9,12 @@ use syncline_kv::item::{BlobRef, OnRevoke, Value};
 use syncline_kv::path::Subtree;
 use syncline_kv::tree::{BlobError, FetchBlob, Listing, PutOptions};
 use syncline_kv::{Key, KvError, Tree, Verdict};
-use syncline_storage::{Database, RedbDb, TraceDb, MemoryDb, TraceEvent};
+use syncline_storage::{Database, MemoryDb, RedbDb, TraceDb, TraceEvent};
 use syncline_testkit::seed::{Rng, for_each_seed};
 
-use crate::support::{apply, at, entry, grant, hash, key, limited, memory, namespace, open, person, root, stamp, text, unset};
+use crate::support::{
+    apply, at, entry, grant, hash, key, limited, memory, namespace, open, person, root, stamp, text, unset,
+};
 
 #[test]
 fn s1_any_bytes_are_a_value_up_to_the_limit() {
@@ -25,7 +27,10 @@ fn s1_any_bytes_are_a_value_up_to_the_limit() {
     }
     let too_long = vec![0; max + 1];
     let refused = tree.put(at(0), &root(), &key("/v"), &too_long[..]).expect_err("too long");
-    assert!(matches!(refused, KvError::ValueTooLong { len, max: limit } if len == max + 1 && limit == max), "{refused}");
+    assert!(
+        matches!(refused, KvError::ValueTooLong { len, max: limit } if len == max + 1 && limit == max),
+        "{refused}"
+    );
     let sent = entry(&tree, &root(), &[], "/v", &"x".repeat(max + 1), stamp(5));
     assert!(matches!(apply(&tree, at(5), sent), Verdict::Malformed(_)));
     assert_eq!(tree.get(&key("/v")).expect("reads").expect("is there").value().inline_len(), max);
@@ -133,7 +138,9 @@ fn puts_under_a_condition() {
     assert_eq!(second.previous(), Some(first.id()));
     assert!(put("3", &PutOptions::if_latest(first.id())).is_err());
     let deleted = tree.delete(at(1), &root(), &key).expect("deletes");
-    assert!(matches!(put("4", &PutOptions::if_absent()), Err(KvError::Conflict { found }) if found == Some(deleted.id())));
+    assert!(
+        matches!(put("4", &PutOptions::if_absent()), Err(KvError::Conflict { found }) if found == Some(deleted.id()))
+    );
     put("4", &PutOptions::if_latest(deleted.id())).expect("a deletion is an entry");
 }
 
@@ -222,8 +229,7 @@ fn only_so_many_entries_of_one_key_are_kept_and_the_same_everywhere() {
     for_each_seed(0..50, |seed| {
         let mut rng = Rng::new(seed);
         let namespace = namespace(OnRevoke::Fallback);
-        let trees: Vec<Tree> =
-            (0..2).map(|_| limited(&memory(), &namespace, limits.clone()).expect("opens")).collect();
+        let trees: Vec<Tree> = (0..2).map(|_| limited(&memory(), &namespace, limits.clone()).expect("opens")).collect();
         let mut entries = Vec::new();
         for nth in 1..8 {
             let leaf = grant(&trees[0], &person(nth), "/**").id();

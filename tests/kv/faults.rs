@@ -10,7 +10,9 @@ use syncline_storage::{
     CommitError, CommitFault, Database, FaultDb, FaultScript, MemoryDb, Remains, StorageErrorKind, TraceDb, TraceEvent,
 };
 
-use crate::support::{apply, at, entry, grant, hash, key, limited, memory, namespace, open, person, root, stamp, text, unset};
+use crate::support::{
+    apply, at, entry, grant, hash, key, limited, memory, namespace, open, person, root, stamp, text, unset,
+};
 
 type Faulty = Arc<FaultDb<MemoryDb>>;
 
@@ -123,7 +125,7 @@ fn what_was_not_committed_is_told_to_nobody() {
 fn an_unknown_outcome_is_looked_up() {
     let db = faulty();
     let (tree, doomed) = prepared(&db);
-    let changes = tree.watch(Scope::all());
+    let (changes, feed) = (tree.watch(Scope::all()), tree.feed(1 << 20));
     db.set_script(FaultScript::new().at_commit(1, CommitFault::Crash(Remains::Applied)));
     let unknown = tree.revoke(at(5), &root(), doomed).expect_err("unknown");
     assert!(matches!(unknown, KvError::Commit(CommitError::Unknown { .. })), "{unknown}");
@@ -132,6 +134,7 @@ fn an_unknown_outcome_is_looked_up() {
     tree.put(at(6), &root(), &key("/k"), &b"v"[..]).expect("puts");
     assert!(!tree.authority().is_live_grant(doomed));
     assert!(changes.take().expect("anything may have changed").lagged);
+    assert!(futures::FutureExt::now_or_never(feed.next()).expect("the revocation was not told").lagged);
     tree.check().expect("rows agree");
 }
 
@@ -187,8 +190,7 @@ fn effects_come_after_the_disk() {
     tree.put(at(1), &root(), &key("/k"), &b"v"[..]).expect("puts");
     let journal = db.journal();
     let commit = journal.iter().position(|event| matches!(event, TraceEvent::Commit { .. })).expect("committed");
-    let marks: Vec<usize> =
-        (0..journal.len()).filter(|nth| matches!(journal[*nth], TraceEvent::Mark { .. })).collect();
+    let marks: Vec<usize> = (0..journal.len()).filter(|nth| matches!(journal[*nth], TraceEvent::Mark { .. })).collect();
     assert_eq!(marks.len(), 2, "both were woken");
     assert!(marks.iter().all(|mark| *mark > commit));
     assert!(changed.as_mut().poll(&mut cx).is_ready() && fed.as_mut().poll(&mut cx).is_ready());

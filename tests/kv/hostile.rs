@@ -4,7 +4,9 @@ use syncline_kv::item::{OnRevoke, Quota};
 use syncline_kv::{Grant, Item, Verdict};
 use syncline_testkit::cheap::CheapSigner;
 
-use crate::support::{apply, at, draft, entry, key, memory, namespace, open, passed_on, person, root, stamp, text, tree, unset};
+use crate::support::{
+    apply, at, draft, entry, key, memory, namespace, open, passed_on, person, root, stamp, text, tree, unset,
+};
 
 /// Every set of up to four grants is a place of its own for an entry of the same key.
 #[test]
@@ -48,9 +50,11 @@ fn entries_over_quota_are_refused_cheaply() {
         below.stamp = stamp(nth);
         tree.grant(at(0), &lead, below).expect("grants");
     }
-    let leaves: Vec<_> = tree.authority().grants_to(&syncline_crypto::Signer::public_key(&member)).map(|leaf| leaf.id()).collect();
+    let leaves: Vec<_> =
+        tree.authority().grants_to(&syncline_crypto::Signer::public_key(&member)).map(|leaf| leaf.id()).collect();
     let items = |stamped| -> Vec<Item> {
-        let each = |nth: usize| entry(&tree, &member, &[leaves[nth % 200]], &format!("/k/{nth}"), "v", stamp(stamped)).into();
+        let each =
+            |nth: usize| entry(&tree, &member, &[leaves[nth % 200]], &format!("/k/{nth}"), "v", stamp(stamped)).into();
         (0..6_000).map(each).collect()
     };
     let verdicts = tree.apply(at(1), items(1)).expect("applies");

@@ -101,7 +101,8 @@ fn s1_what_was_acknowledged_survives_sigkill() {
         let authority = tree.authority();
         let live = authority.grants().filter(|granted| authority.is_live_grant(granted.id())).count();
         assert!(live <= 25, "all but those of the rounds that were killed are revoked");
-        let rest = tree.list(&syncline_kv::tree::Listing::of(syncline_kv::Subtree::below(&key("/temporary")))).expect("lists");
+        let rest =
+            tree.list(&syncline_kv::tree::Listing::of(syncline_kv::Subtree::below(&key("/temporary")))).expect("lists");
         let allowed = rest.entries.iter().all(|entry| authority.live_leaves(entry.leaves()).next().is_some());
         assert!(allowed, "nothing of who was revoked is left");
         grant(&tree, &person(7), "/after/**");

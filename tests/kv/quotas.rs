@@ -6,7 +6,8 @@ use syncline_testkit::cheap::CheapSigner;
 use syncline_testkit::seed::{Rng, for_each_seed};
 
 use crate::support::{
-    apply, at, copy, draft, entry, exchange, hash, key, namespace, memory, open, passed_on, person, root, stamp, text, tree, unset,
+    apply, at, copy, draft, entry, exchange, hash, key, memory, namespace, open, passed_on, person, root, stamp, text,
+    tree, unset,
 };
 
 fn entries(max: u64) -> Quota {

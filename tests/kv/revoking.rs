@@ -9,8 +9,8 @@ use syncline_storage::{Database, Direction, KeyRange, MemoryDb, TraceDb, TraceEv
 use syncline_testkit::cheap::CheapSigner;
 
 use crate::support::{
-    apply, at, copy, draft, entry, exchange, grant, hash, key, memory, namespace, open, passed_on, person, root, stamp, text,
-    tree, unset,
+    apply, at, copy, draft, entry, exchange, grant, hash, key, memory, namespace, open, passed_on, person, root, stamp,
+    text, tree, unset,
 };
 
 /// Rows whose keys name this grant.
@@ -19,8 +19,11 @@ fn references(db: &dyn Database, grant: &Grant) -> usize {
     let rows = snapshot.scan(KeyRange::all(), Direction::Forward).expect("scans");
     let id = grant.id();
     let names = |bytes: &[u8]| bytes.windows(32).any(|window| window == id.as_bytes());
-    // The grant itself and its revocation stay known: table 0x23.
-    rows.map(|row| row.expect("reads")).filter(|(key, value)| key[0] != 0x23 && (names(key) || names(value))).count()
+    // The grant itself, what was delegated from it and its revocation stay known: in table 0x23, and in what syncs it.
+    let is_checked = |table: u8| (0x24..0x30).contains(&table);
+    rows.map(|row| row.expect("reads"))
+        .filter(|(key, value)| is_checked(key[0]) && (names(key) || names(value)))
+        .count()
 }
 
 #[test]
@@ -133,7 +136,8 @@ fn a_large_revocation_is_swept_in_parts_and_unsets_all() {
     let tree = unset();
     let member = person(1);
     let granted = grant(&tree, &member, "/**");
-    let entries = (0..10_000).map(|nth| entry(&tree, &member, &[granted.id()], &format!("/k/{nth}"), "v", stamp(1)).into());
+    let entries =
+        (0..10_000).map(|nth| entry(&tree, &member, &[granted.id()], &format!("/k/{nth}"), "v", stamp(1)).into());
     tree.apply(at(1), entries.collect()).expect("applies");
     assert!(tree.dry_run(granted.id(), 3).expect("runs").is_truncated);
     let revoked = tree.revoke(at(2), &root(), granted.id()).expect("revokes");
@@ -212,7 +216,11 @@ fn grants_that_come_back_to_life_can_be_revoked_again() {
             namespace: tree.id(),
             index: 1,
             previous: tree.id().into(),
-            roots: { let mut roots = roots.to_vec(); roots.sort_unstable(); roots },
+            roots: {
+                let mut roots = roots.to_vec();
+                roots.sort_unstable();
+                roots
+            },
             retired: BTreeMap::new(),
             stamp: stamp(nth),
         };

@@ -86,7 +86,8 @@ fn a_feed_has_the_items_and_who_brought_them() {
     tree.apply_from(at(1), vec![sent.clone().into()], Some(public(&person(2)))).expect("applies");
     tree.apply_from(at(1), vec![sent.clone().into()], Some(public(&person(2)))).expect("known, and not told again");
     let fed = feed.next().now_or_never().expect("there is something");
-    let items: Vec<(Item, bool)> = fed.items.iter().map(|stored| (stored.item.clone(), stored.from.is_some())).collect();
+    let items: Vec<(Item, bool)> =
+        fed.items.iter().map(|stored| (stored.item.clone(), stored.from.is_some())).collect();
     assert_eq!(items, [(granted.clone().into(), false), (sent.into(), true)]);
     tree.revoke(at(2), &root(), granted.id()).expect("revokes");
     let fed = feed.next().now_or_never().expect("there is something");

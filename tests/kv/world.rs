@@ -43,7 +43,18 @@ impl World {
             .expect("a namespace");
         let last_rotation = namespace.id().into();
         let keys = KEYS.iter().map(|key| Key::new(key).expect("a key")).collect();
-        Self { rng, namespace, roots, people, grants: vec![], items: vec![], keys, rotates: false, rotations: 0, last_rotation }
+        Self {
+            rng,
+            namespace,
+            roots,
+            people,
+            grants: vec![],
+            items: vec![],
+            keys,
+            rotates: false,
+            rotations: 0,
+            last_rotation,
+        }
     }
 
     /// Signs so many more things.

@@ -6,12 +6,14 @@ use syncline_core::SyncError;
 use syncline_core::clock::Clock as _;
 use syncline_crypto::Signer as _;
 use syncline_kv::item::{Ops, Reads};
-use syncline_kv::sync::{KvQuery, OpenError};
+use syncline_kv::sync::{Eagerness, KvQuery, Limits, OpenError};
 use syncline_kv::{Namespace, NamespaceId};
 use syncline_testkit::net::{Conditions, Link, Sim};
 
 use crate::raw;
-use crate::world::{App, Node, accept, assert_same, clock, draft, initiate, root, run_for, session, session_below, signer};
+use crate::world::{
+    App, Node, accept, assert_same, clock, draft, initiate, root, run_for, session, session_below, session_with, signer,
+};
 
 #[test]
 fn a_stranger_and_an_unknown_namespace_are_refused_alike() {
@@ -190,4 +192,45 @@ fn a_right_that_expires_ends_the_session_when_something_is_to_be_sent() {
     sim.run().expect("both sides end");
     assert!(tells.take().unwrap().is_err() && asks.take().unwrap().is_err());
     assert_eq!(two.values(), []);
+}
+
+#[test]
+fn a_right_that_expires_in_the_middle_ends_the_transfer() {
+    let clock = clock();
+    let (mut one, two) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    let reader = signer(7).public_key();
+    let mut grant = draft(reader, "/**", Ops::Read);
+    grant.not_after = Some(clock.now() + Duration::from_secs(3));
+    one.grant(grant);
+    one.put_some(&root(), "/a", 400);
+    one.sync =
+        one.sync.with_remote(reader).with_limits(Limits::default().with_page_bytes(1_000).with_window_bytes(1_000));
+    let slow = Conditions::new().with_bandwidth(10_000).with_capacity(1_000);
+    let query = KvQuery::all(one.tree.id());
+    let outcome = session_with(&clock, (slow.clone(), slow), query, &two.sync, &one.sync);
+    assert!(matches!(&outcome.acceptor, Err(SyncError::UnexpectedBehaviour(text)) if text.contains("may not read")));
+    assert!(outcome.initiator.is_err());
+    let came = two.values().len();
+    assert!((50..350).contains(&came), "{came}");
+}
+
+#[test]
+fn a_right_that_ends_is_noticed_though_there_is_nothing_to_send() {
+    let clock = clock();
+    let (mut one, mut two) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    let reader = signer(7).public_key();
+    let grant = one.grant(draft(reader, "/**", Ops::Read));
+    one.sync = one.sync.with_remote(reader).with_live(true).with_eagerness(Eagerness::OnRejection);
+    two.sync = two.sync.with_live(true);
+    let Link { a, b, .. } = Link::new(&clock, Conditions::new(), Conditions::new());
+    let mut sim = Sim::new(&clock);
+    let query = KvQuery::all(one.tree.id());
+    let asks = sim.spawn("reader", initiate(two.sync.clone(), query, a, App::new(&clock)));
+    let tells = sim.spawn("node", accept(one.sync.clone(), b, App::new(&clock)));
+    run_for(&mut sim, Duration::from_secs(1));
+    // Revocations do not travel in this session.
+    one.tree.revoke(clock.now(), &root(), grant).unwrap();
+    run_for(&mut sim, Duration::from_secs(1));
+    assert!(sim.has_ended(asks.id()) && sim.has_ended(tells.id()));
+    assert!(tells.take().unwrap().is_err() && asks.take().unwrap().is_err());
 }

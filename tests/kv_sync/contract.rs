@@ -34,8 +34,8 @@ fn the_protocol_keeps_the_contract() {
     let summary = sync_protocol(|clock| pair(clock, false, false))
         .with_unknown_topic(|clock| pair(clock, true, false))
         .with_unsupported_topic(|clock| pair(clock, false, true))
-        .with_offsets_max(250)
-        .with_garbage_rounds(100)
+        .with_offsets_max(60)
+        .with_garbage_rounds(40)
         .check();
     assert!(summary.bytes_initiated() > 256 && summary.bytes_accepted() > 256, "{summary:?}");
 }

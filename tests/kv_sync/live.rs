@@ -175,3 +175,19 @@ fn a_session_is_live_only_if_both_sides_want_that() {
     crate::world::session(&two, &one).assert_ok();
     assert_same(&one, &two);
 }
+
+#[test]
+fn without_memory_of_what_came_things_go_back_once_and_no_further() {
+    let clock = clock();
+    let (mut one, mut two) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    one.sync = one.sync.with_limits(Limits::default().with_echoes_max(0));
+    two.sync = two.sync.with_limits(Limits::default().with_echoes_max(0));
+    let app = App::new(&clock);
+    let mut sim = Sim::new(&clock);
+    let _session = connect(&mut sim, (&one, &app), (&two, &app), 10);
+    run_for(&mut sim, seconds(1));
+    one.put(&root(), "/a", "x");
+    run_for(&mut sim, seconds(5));
+    assert_same(&one, &two);
+    assert_eq!((two.events(), one.events()), (vec!["Applied".to_owned()], vec!["Known".to_owned()]));
+}

@@ -1,5 +1,7 @@
 //! `syncline-kv/1` between whole nodes, under virtual time.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
 mod access;
 mod basics;
 mod contract;

@@ -113,7 +113,10 @@ async fn talk(mut end: End, said: Vec<u8>) -> Heard {
 }
 
 /// A session in which the peer says this and no more.
-pub(crate) fn say(node: &Node, said: Vec<u8>) -> (Result<(), SyncError>, Heard, Vec<FromSync<syncline_kv::sync::KvQuery>>) {
+pub(crate) fn say(
+    node: &Node,
+    said: Vec<u8>,
+) -> (Result<(), SyncError>, Heard, Vec<FromSync<syncline_kv::sync::KvQuery>>) {
     let clock = &node.clock;
     let Link { a, b, .. } = Link::new(clock, Conditions::new(), Conditions::new());
     let app = App::new(clock);

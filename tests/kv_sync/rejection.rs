@@ -56,8 +56,18 @@ fn one_bad_item_does_not_stop_the_rest() {
     assert_eq!(node.values().len(), 4);
     let mut events = node.events();
     events.sort();
-    let expected =
-        ["Applied", "Applied", "Applied", "Applied", "BadSignature", "Malformed", "OtherNamespace", "Unauthorized", "Undecodable", "Undecodable"];
+    let expected = [
+        "Applied",
+        "Applied",
+        "Applied",
+        "Applied",
+        "BadSignature",
+        "Malformed",
+        "OtherNamespace",
+        "Unauthorized",
+        "Undecodable",
+        "Undecodable",
+    ];
     assert_eq!(events, expected);
     let mut codes: Vec<u64> = heard.refused().0.iter().map(|(_, code)| *code).collect();
     codes.sort_unstable();
@@ -149,4 +159,22 @@ fn what_was_refused_is_not_sent_again_before_authority_changes() {
     assert_eq!(events.iter().filter(|event| *event == "Malformed").count(), 20, "they might be taken now: {events:?}");
     session(&one, &two).assert_ok();
     assert_eq!(two.events(), Vec::<String>::new());
+}
+
+#[test]
+fn what_waits_in_memory_is_not_settled() {
+    let clock = clock();
+    let (node, other) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    let grant = other.grant(draft(signer(9).public_key(), "/w/**", Ops::Write));
+    let entry = encoded(other.put(&signer(9), "/w/1", "x"));
+    let grant = Item::Grant(other.tree.authority().grant(&grant).unwrap().as_ref().clone()).encoded();
+    let settled = |heard: &raw::Heard| heard.of_kind(9)[0].last() == Some(&0xf5);
+    let (ended, heard) = raw::offer(&node, &[entry]);
+    assert_eq!((ended, settled(&heard)), (Ok(()), false));
+    assert_eq!(node.events(), ["Waiting"]);
+    assert!(node.tree.freshness().unwrap().peers.is_empty(), "it would be lost");
+    let (ended, heard) = raw::offer(&node, &[grant]);
+    assert_eq!((ended, settled(&heard)), (Ok(()), true));
+    assert!(node.get("/w/1").is_some(), "what it waited for came");
+    assert_eq!(node.tree.freshness().unwrap().peers.len(), 1);
 }

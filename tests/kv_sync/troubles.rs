@@ -11,7 +11,9 @@ use syncline_testkit::net::{Conditions, Cut};
 use syncline_testkit::seed::{Rng, for_each_seed};
 
 use crate::raw;
-use crate::world::{App, Node, Outcome, assert_same, clock, draft, root, session, session_between, session_with, signer};
+use crate::world::{
+    App, Node, Outcome, assert_same, clock, draft, root, session, session_between, session_with, signer,
+};
 
 /// Two nodes that have something of every kind for each other.
 fn pair() -> (Node, Node) {
@@ -33,37 +35,54 @@ fn run(nodes: &(Node, Node), there: Conditions, back: Conditions) -> Outcome {
     session_with(&nodes.0.clock, (there, back), query, &nodes.0.sync, &nodes.1.sync)
 }
 
+/// The same with as little as there can be.
+fn small_pair() -> (Node, Node) {
+    let clock = clock();
+    let (one, two) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    one.grant(draft(signer(9).public_key(), "/w/**", Ops::Write));
+    two.put(&root(), "/two", "x");
+    (one, two)
+}
+
+/// Cuts sessions after every so many bytes. Says how many sides ended well nevertheless.
+fn cut_each(pair: impl Fn() -> (Node, Node), step: usize) -> usize {
+    let (there, back) = run(&pair(), Conditions::new(), Conditions::new()).sent;
+    let mut finished = 0;
+    for (len, turned) in [(there, false), (back, true)] {
+        for offset in (0..len).step_by(step) {
+            let nodes = pair();
+            let cut = Conditions::new().with_cut(offset, Cut::Close);
+            let outcome = match turned {
+                false => run(&nodes, cut, Conditions::new()),
+                true => run(&nodes, Conditions::new(), cut),
+            };
+            let ended = [&outcome.initiator, &outcome.acceptor];
+            assert!(ended.iter().any(|ended| ended.is_err()), "cut at {offset}, turned {turned}");
+            assert!(!ended.iter().any(|ended| matches!(ended, Err(SyncError::Critical(_)))), "{ended:?}");
+            finished += ended.iter().filter(|ended| ended.is_ok()).count();
+            for node in [&nodes.0, &nodes.1] {
+                assert!(node.events().iter().all(|event| event == "Applied" || event == "Known"), "cut at {offset}");
+            }
+            session(&nodes.0, &nodes.1).assert_ok();
+            assert_same(&nodes.0, &nodes.1);
+        }
+    }
+    finished
+}
+
 #[test]
 fn a_session_that_is_cut_anywhere_fails_and_the_next_makes_it_up() {
-    let nodes = pair();
-    let whole = run(&nodes, Conditions::new(), Conditions::new());
-    whole.assert_ok();
-    let (there, back) = whole.sent;
-    let mut finished = 0;
-    for (offset, turned) in (0..there).map(|at| (at, false)).chain((0..back).map(|at| (at, true))) {
-        let nodes = pair();
-        let cut = Conditions::new().with_cut(offset, Cut::Close);
-        let outcome = match turned {
-            false => run(&nodes, cut, Conditions::new()),
-            true => run(&nodes, Conditions::new(), cut),
-        };
-        let ended = [&outcome.initiator, &outcome.acceptor];
-        assert!(ended.iter().any(|ended| ended.is_err()), "cut at {offset}, turned {turned}");
-        assert!(!ended.iter().any(|ended| matches!(ended, Err(SyncError::Critical(_)))), "{ended:?}");
-        finished += ended.iter().filter(|ended| ended.is_ok()).count();
-        for node in [&nodes.0, &nodes.1] {
-            assert!(node.events().iter().all(|event| event == "Applied" || event == "Known"), "cut at {offset}");
-        }
-        session(&nodes.0, &nodes.1).assert_ok();
-        assert_same(&nodes.0, &nodes.1);
-    }
-    assert!(finished < 40, "a side is done early only where the last message was cut: {finished}");
+    // A side is done early only where the last message of the other was cut.
+    assert!(cut_each(small_pair, 1) <= 8);
+    assert!(cut_each(pair, 29) <= 8);
 }
 
 #[test]
 fn a_silent_peer_is_left_after_a_deadline() {
     let (there, back) = run(&pair(), Conditions::new(), Conditions::new()).sent;
-    for (offset, turned) in (0..there).step_by(37).map(|at| (at, false)).chain((0..back).step_by(37).map(|at| (at, true))) {
+    for (offset, turned) in
+        (0..there).step_by(37).map(|at| (at, false)).chain((0..back).step_by(37).map(|at| (at, true)))
+    {
         let nodes = pair();
         let silent = Conditions::new().with_cut(offset, Cut::Stall);
         let outcome = match turned {
@@ -127,7 +146,8 @@ fn messages_in_any_order_are_refused_or_borne() {
         for _ in 0..rng.below(8) {
             said.extend(match rng.below(9) {
                 0 => raw::item(&[0, 1, 2]),
-                1 => [&[0x83, 0x03, rng.below(2) as u8, 0x42][..], &[rng.below(256) as u8, rng.below(256) as u8]].concat(),
+                1 => [&[0x83, 0x03, rng.below(2) as u8, 0x42][..], &[rng.below(256) as u8, rng.below(256) as u8]]
+                    .concat(),
                 2 => raw::message(&[8, rng.below(3)]),
                 3 => vec![0x83, 0x09, rng.below(3) as u8, 0xf5],
                 4 => [&[0x84, 0x07, 0x58, 0x20][..], &[7; 32], &[0x00, 0xf6]].concat(),
@@ -202,4 +222,27 @@ fn a_message_over_the_limit_is_refused_when_it_is_claimed() {
     let limit = Limits::default().frame_len_max() as u32;
     assert!(matches!(said(limit), Err(SyncError::InvalidEncoding(_))), "with its head it is too long");
     assert!(matches!(said(limit - 5), Err(SyncError::UnexpectedBehaviour(_))), "this one only ended too early");
+}
+
+#[test]
+fn a_wrong_number_of_items_is_an_error() {
+    let clock = clock();
+    let entry = Item::Entry(Node::new(&clock, 2).put(&root(), "/a", "x")).encoded();
+    for (number, text) in [(0, "sent 0 items where 1 came"), (2, "sent 2 items where 1 came")] {
+        let node = Node::new(&clock, 1);
+        let said =
+            [raw::hello(node.tree.id(), "", 0), raw::item(&entry), raw::message(&[4]), raw::message(&[8, number])];
+        let (ended, ..) = raw::say(&node, said.concat());
+        assert!(format!("{ended:?}").contains(text), "{ended:?}");
+    }
+}
+
+#[test]
+fn more_refusals_than_items_are_an_error() {
+    let clock = clock();
+    let node = Node::new(&clock, 1);
+    let refused = [&[0x84, 0x07, 0x58, 0x20][..], &[7; 32], &[0x00, 0xf6]].concat();
+    let said = [raw::hello(node.tree.id(), "", 0), refused].concat();
+    let (ended, ..) = raw::say(&node, said);
+    assert!(format!("{ended:?}").contains("refused more items"), "{ended:?}");
 }

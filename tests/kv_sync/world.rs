@@ -72,7 +72,7 @@ pub(crate) struct Node {
     pub(crate) tree: Tree,
     pub(crate) clock: ManualClock,
     pub(crate) sync: KvSync,
-    pub(crate) events: Arc<Mutex<Vec<(Option<[u8; 32]>, String)>>>,
+    pub(crate) events: Arc<Mutex<Vec<String>>>,
 }
 
 impl Node {
@@ -86,19 +86,19 @@ impl Node {
 
     /// The seed tells its nonces from others'. Its peers are roots, unless the test says otherwise.
     pub(crate) fn with_tree(clock: &ManualClock, seed: u8, tree: Tree) -> Self {
-        let events: Arc<Mutex<Vec<(Option<[u8; 32]>, String)>>> = Arc::default();
+        let events: Arc<Mutex<Vec<String>>> = Arc::default();
         let told = Arc::clone(&events);
         let sync = KvSync::new(tree.clone(), Arc::new(clock.clone()), [seed; 32])
             .with_timer(Arc::new(clock.clone()))
             .with_remote(root().public_key())
             .with_observer(move |event| {
-                let (id, text) = match event {
-                    Event::Verdict { item, verdict } => (Some(item.id_bytes()), name_of(&verdict)),
-                    Event::Outside { item } => (Some(item.id_bytes()), "Outside".to_owned()),
-                    Event::RefusedBefore { item } => (Some(item.id_bytes()), "RefusedBefore".to_owned()),
-                    _ => (None, "Undecodable".to_owned()),
+                let text = match event {
+                    Event::Verdict { verdict, .. } => name_of(&verdict),
+                    Event::Outside { .. } => "Outside".to_owned(),
+                    Event::RefusedBefore { .. } => "RefusedBefore".to_owned(),
+                    _ => "Undecodable".to_owned(),
                 };
-                told.lock().unwrap().push((id, text));
+                told.lock().unwrap().push(text);
             });
         Self { tree, clock: clock.clone(), sync, events }
     }
@@ -130,8 +130,7 @@ impl Node {
 
     /// What was said of items that came, since this was last asked.
     pub(crate) fn events(&self) -> Vec<String> {
-        let events = std::mem::take(&mut *self.events.lock().unwrap());
-        events.into_iter().map(|(_, text)| text).collect()
+        std::mem::take(&mut *self.events.lock().unwrap())
     }
 
     pub(crate) fn count_events(&self, name: &str) -> usize {
@@ -267,12 +266,7 @@ pub(crate) fn session_between(
     sim.run().expect("both sides end");
     let (one, two) = (one.take().expect("ended"), two.take().expect("ended"));
     drop(sim);
-    Outcome {
-        initiator: one,
-        acceptor: two,
-        apps,
-        sent: (a_to_b.written(), b_to_a.written()),
-    }
+    Outcome { initiator: one, acceptor: two, apps, sent: (a_to_b.written(), b_to_a.written()) }
 }
 
 /// Lets everything go on for so long.

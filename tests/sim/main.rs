@@ -8,6 +8,7 @@
 
 mod app;
 mod forge;
+mod kv;
 mod node;
 #[cfg(syncline_planted)]
 mod planted;

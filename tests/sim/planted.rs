@@ -27,7 +27,7 @@ impl Drop for Planted {
 }
 
 /// On this thread only, since that is where the bug is.
-fn is_noticed(bug: Bug, run: impl Fn(u64) -> Result<Report, Box<Failure>> + Sync) {
+pub(crate) fn is_noticed(bug: Bug, run: impl Fn(u64) -> Result<Report, Box<Failure>> + Sync) {
     let _planted = Planted::new(bug);
     match Campaign::new(0..SEEDS).with_twice(0).with_threads(1).search(run) {
         Ok(_) => panic!("{bug:?} is not noticed within {SEEDS} seeds"),

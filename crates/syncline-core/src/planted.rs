@@ -25,6 +25,26 @@ pub enum Bug {
     ResumeOneTooFar,
     /// The summary of a store does not follow a change.
     SummaryNotUpdated,
+    /// A tree says that it has taken a revocation, and has not.
+    DropRevocation,
+    /// Anybody may use anybody's grant.
+    SignerNotBound,
+    /// Only the pattern of the last link of a chain of grants is looked at.
+    SkipLinkPattern,
+    /// Entries of the future are taken at once.
+    AcceptBeyondSkew,
+    /// What is revoked is not unset: what it had overtaken comes back.
+    ResurrectAfterUnset,
+    /// A quota lets one entry more in than it says.
+    QuotaOffByOne,
+    /// A tree does not note which entries rest on a grant.
+    ForgetReverseIndex,
+    /// Grants count before they are stored.
+    PublishBeforeCommit,
+    /// Everybody may read.
+    SkipReadCheck,
+    /// A session drops some of what it announced.
+    DropAnnounced,
 }
 
 thread_local! {

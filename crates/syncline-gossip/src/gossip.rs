@@ -281,7 +281,9 @@ impl TreeGossip {
                     }
                 }
                 failed => {
-                    hashes.iter().for_each(|hash| drop(state.pushed.remove(hash)));
+                    for hash in &hashes {
+                        state.pushed.remove(hash);
+                    }
                     if let Ok(Err(err)) = failed {
                         self.inner.events.tell(NodeEvent::ChoreFailed(err.to_string()));
                     }

@@ -3,7 +3,7 @@
 
 mod book;
 mod connector;
-// pub mod control;
+pub mod control;
 mod error;
 mod event;
 mod gossip;

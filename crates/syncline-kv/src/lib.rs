@@ -11,6 +11,7 @@ pub mod tree;
 
 pub use item::{Entry, EntryId, Grant, GrantId, Item, Namespace, NamespaceId, Revocation, Value};
 pub use path::{Key, Pattern, Subtree};
+pub use sync::{KvQuery, KvSync};
 pub use tree::{KvError, Tree, Verdict};
 
 /// The pages of the guide about this crate, so that their code is compiled and run.

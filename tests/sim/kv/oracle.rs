@@ -2,41 +2,79 @@
 //! the crate under test but the objects' fields.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use syncline_core::clock::Timestamp;
-use syncline_crypto::PublicKey;
+use syncline_crypto::{Hash, PublicKey, SignError, Signature, Signer};
 use syncline_kv::item::Ops;
 use syncline_kv::{Entry, EntryId, Grant, GrantId, Item, Revocation};
+
+/// Everything that was ever signed with some key. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger(Arc<Mutex<BTreeSet<(PublicKey, [u8; 32])>>>);
+
+impl Ledger {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<(PublicKey, [u8; 32])>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the object with this id, which is the hash of what is signed, was signed with this key.
+    fn has(&self, key: &PublicKey, id: &[u8; 32]) -> bool {
+        self.lock().contains(&(*key, *id))
+    }
+}
+
+/// Signs, and has it written down.
+#[derive(Debug)]
+pub(crate) struct Recorded<S> {
+    pub(crate) signer: S,
+    pub(crate) ledger: Ledger,
+}
+
+impl<S: Signer> Signer for Recorded<S> {
+    fn public_key(&self) -> PublicKey {
+        self.signer.public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
+        let signature = self.signer.sign(message)?;
+        self.ledger.lock().insert((self.public_key(), Hash::digest(message).to_bytes()));
+        Ok(signature)
+    }
+}
 
 /// All that was ever signed by whose name it bears, by honest people or not.
 #[derive(Default)]
 pub(crate) struct Oracle {
     roots: BTreeSet<PublicKey>,
-    signed: BTreeSet<[u8; 32]>,
+    ledger: Ledger,
+    known: BTreeSet<EntryId>,
     pub(crate) grants: BTreeMap<GrantId, Grant>,
     pub(crate) entries: Vec<Entry>,
     sound: BTreeMap<EntryId, Result<(), String>>,
 }
 
 impl Oracle {
-    pub(crate) fn new(roots: impl IntoIterator<Item = PublicKey>) -> Self {
-        Self { roots: roots.into_iter().collect(), ..Self::default() }
+    pub(crate) fn new(roots: impl IntoIterator<Item = PublicKey>, ledger: &Ledger) -> Self {
+        Self { roots: roots.into_iter().collect(), ledger: ledger.clone(), ..Self::default() }
     }
 
-    /// Somebody has signed this, with a key of their own.
-    pub(crate) fn sign(&mut self, item: &Item) {
-        if !self.signed.insert(item.id_bytes()) {
-            return;
-        }
+    /// Takes notice of a grant, a revocation or an entry, if the one whose name it bears has signed it.
+    pub(crate) fn learn(&mut self, item: &Item) -> Result<(), String> {
         match item {
-            Item::Grant(grant) => drop(self.grants.insert(grant.id(), grant.clone())),
-            Item::Entry(entry) => self.entries.push(entry.clone()),
-            _ => {}
+            Item::Grant(grant) if self.grants.contains_key(&grant.id()) => {}
+            Item::Grant(grant) if self.ledger.has(grant.issuer(), grant.id().as_bytes()) => {
+                self.grants.insert(grant.id(), grant.clone());
+            }
+            Item::Entry(entry) if self.ledger.has(entry.author(), entry.id().as_bytes()) => {
+                if self.known.insert(entry.id()) {
+                    self.entries.push(entry.clone());
+                }
+            }
+            Item::Revocation(revocation) if self.ledger.has(revocation.revoker(), revocation.id().as_bytes()) => {}
+            _ => return Err(format!("{item:?} was never signed")),
         }
-    }
-
-    pub(crate) fn is_signed(&self, id: &[u8; 32]) -> bool {
-        self.signed.contains(id)
+        Ok(())
     }
 
     /// The grant, the one above it and so on, up to one that a root issued. Empty if it is none of that.
@@ -68,7 +106,7 @@ impl Oracle {
     }
 
     fn judge(&self, entry: &Entry) -> Result<(), String> {
-        if !self.is_signed(entry.id().as_bytes()) {
+        if !self.ledger.has(entry.author(), entry.id().as_bytes()) {
             return Err("its author never signed it".into());
         }
         if entry.leaves().is_root() {

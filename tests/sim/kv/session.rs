@@ -91,7 +91,7 @@ pub(crate) fn run(node: &Rc<Peer>, session: Session, side: Side) -> LocalBoxFutu
         node.tell(AgentInput::SessionAccepted { peer: with });
     }
     let is_awaited = is_asked || side == Side::Accepted;
-    let mut ending = Ending { node: Rc::clone(&node), with, side, is_awaited, outcome: Outcome::Failed };
+    let ending = Ending { node: Rc::clone(&node), with, side, is_awaited, outcome: Outcome::Failed };
     let moved = Arc::clone(node.world.moved.borrow_mut().entry(session.id).or_default());
     // What the peer has now is what a complete session brings, at the least.
     let promised = if session.is_faithful { promised_by(&node, with) } else { Promise::default() };
@@ -112,6 +112,7 @@ pub(crate) fn run(node: &Rc<Peer>, session: Session, side: Side) -> LocalBoxFutu
         }
     };
     async move {
+        let mut ending = ending;
         let result = Abortable::new(talk, registration).await;
         node.sessions.set(node.sessions.get() + 1);
         match result {

@@ -19,7 +19,7 @@ use syncline_testkit::seed::Rng;
 
 use super::clock::ClockError;
 use super::node::Peer;
-use super::oracle::Oracle;
+use super::oracle::{Ledger, Oracle, Recorded};
 
 pub(crate) const SKEW: Duration = Duration::from_secs(60);
 
@@ -141,14 +141,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, setting: Setting) -> Rc<Self> {
-        let mut rng = Rng::new(seed ^ 0x776f_726c);
+        let (mut rng, ledger) = (Rng::new(seed ^ 0x776f_726c), Ledger::default());
         let mut person = || -> Person {
+            let ledger = ledger.clone();
             if setting.has_real_keys {
                 let mut bytes = [0; 32];
                 bytes.copy_from_slice(&rng.bytes(32));
-                Arc::new(SigningKey::from_bytes(&bytes))
+                Arc::new(Recorded { signer: SigningKey::from_bytes(&bytes), ledger })
             } else {
-                Arc::new(CheapSigner::from_seed(rng.next_u64()))
+                Arc::new(Recorded { signer: CheapSigner::from_seed(rng.next_u64()), ledger })
             }
         };
         let roots: Vec<Person> = (0..2).map(|_| person()).collect();
@@ -159,7 +160,7 @@ impl World {
             .expect("a namespace");
         let verifier: Arc<dyn Verifier> =
             if setting.has_real_keys { Arc::new(Ed25519) } else { Arc::new(CheapVerifier) };
-        let mut oracle = Oracle::new(namespace.roots().iter().copied());
+        let mut oracle = Oracle::new(namespace.roots().iter().copied(), &ledger);
         let mut founding = Vec::new();
         for (person, role) in people.iter().zip(&setting.roles) {
             if setting.reads == Reads::Granted && *role != Role::Stranger {
@@ -179,7 +180,7 @@ impl World {
                 founding.push(Item::Grant(draft.sign(&*roots[0]).expect("a grant")));
             }
         }
-        founding.iter().for_each(|item| oracle.sign(item));
+        founding.iter().for_each(|item| oracle.learn(item).expect("signed"));
         let memory = setting.roles.iter().map(|_| Memory::default()).collect();
         Rc::new(Self {
             namespace,
@@ -209,14 +210,14 @@ impl World {
         self.memory.borrow().get(id.index())?.peer.clone()
     }
 
-    /// Somebody signed this with a key of their own.
-    pub(crate) fn sign(&self, item: impl Into<Item>) {
-        self.oracle.borrow_mut().sign(&item.into());
+    /// Somebody signed this with a key of their own, and everybody may get to know.
+    pub(crate) fn learn(&self, item: impl Into<Item>) {
+        self.oracle.borrow_mut().learn(&item.into()).expect("it was just signed");
     }
 
     /// A node has said that an entry is stored.
     pub(crate) fn acknowledge(&self, id: NodeId, entry: &Entry) {
-        self.sign(entry.clone());
+        self.learn(entry.clone());
         let mut memory = self.memory.borrow_mut();
         let known = memory[id.index()].acknowledged.entry(place_of(entry)).or_insert_with(|| entry.clone());
         if known.order() < entry.order() {
@@ -227,7 +228,7 @@ impl World {
     /// A node has said that a grant or a revocation is stored.
     pub(crate) fn acknowledge_system(&self, id: NodeId, item: impl Into<Item>) {
         let item = item.into();
-        self.oracle.borrow_mut().sign(&item);
+        self.learn(item.clone());
         self.memory.borrow_mut()[id.index()].system.push(item);
     }
 

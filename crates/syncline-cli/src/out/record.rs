@@ -2,7 +2,6 @@
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use syncline_core::clock::Timestamp;
 use syncline_crypto::PublicKey;
 use syncline_kv::item::Ops;
 use syncline_kv::{Entry, Grant, Value};
@@ -296,9 +295,4 @@ pub struct AgentRecord {
     /// What others give as --peer; null if it does not listen.
     pub addr: Option<String>,
     pub socket: String,
-}
-
-/// The time of a record.
-pub fn time(at: Timestamp) -> String {
-    rfc3339(at)
 }

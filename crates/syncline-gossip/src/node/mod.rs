@@ -62,7 +62,7 @@ pub use chores::Chores;
 /// # use syncline_kv::Pattern;
 /// # let (stamp, now) = (first.tree().stamp(SystemClock.now())?, SystemClock.now());
 /// # let draft = GrantDraft { namespace: namespace.id(), parent: None, issuer: root.public_key(), audience: root2.public_key(),
-/// #     pattern: Pattern::all(), ops: Ops::READ_WRITE, depth: 0, not_before: 0, not_after: u64::MAX, quota: Quota::NONE, stamp };
+/// #     pattern: Pattern::all(), ops: Ops::ReadWrite, depth: 0, not_before: None, not_after: None, quota: Quota::NONE, stamp };
 /// # first.tree().grant(now, &root, draft)?;
 /// # let root = root2;
 /// let second = KvNode::builder(tree, root).peer(first.peer_addr()?).start().await?;

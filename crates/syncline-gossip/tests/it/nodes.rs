@@ -11,7 +11,7 @@ use crate::world::*;
 async fn five() -> Vec<KvNode> {
     let first = memory();
     for number in 2..=5 {
-        grant(&first, &signer(number).public_key(), "/**", Ops::READ_WRITE);
+        grant(&first, &signer(number).public_key(), "/**", Ops::ReadWrite);
     }
     let mut nodes = vec![start(first, root(), &[]).await];
     for number in 2..=5 {

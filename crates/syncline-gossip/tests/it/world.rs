@@ -58,8 +58,8 @@ pub(crate) fn grant(tree: &Tree, to: &PublicKey, pattern: &str, ops: Ops) -> Gra
         pattern: Pattern::new(pattern).unwrap(),
         ops,
         depth: 0,
-        not_before: 0,
-        not_after: u64::MAX,
+        not_before: None,
+        not_after: None,
         quota: Quota::NONE,
         stamp: tree.stamp(now()).unwrap(),
     };

@@ -114,6 +114,10 @@ impl Authority {
     /// that this one is in, and allow to read. No inclusion search is made; it takes a look at each of the entity's grants.
     #[must_use]
     pub fn may_read(&self, who: Option<&PublicKey>, subtree: &Subtree, at: Timestamp) -> bool {
+        #[cfg(syncline_planted)]
+        if syncline_core::planted::is(syncline_core::planted::Bug::SkipReadCheck) {
+            return true;
+        }
         if self.namespace.reads() == Reads::Public {
             return true;
         }

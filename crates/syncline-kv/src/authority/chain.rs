@@ -73,6 +73,10 @@ impl Chain {
 
     /// Whether every link allows this.
     pub(super) fn allows(&self, key: &Key, op: Op, at: Timestamp) -> bool {
+        #[cfg(syncline_planted)]
+        if op == Op::Write && syncline_core::planted::is(syncline_core::planted::Bug::SkipLinkPattern) {
+            return self.holds(at) && self.writes && self.links.iter().take(1).all(|link| link.pattern().matches(key));
+        }
         self.holds(at)
             && match op {
                 Op::Write => self.writes && self.links.iter().all(|link| link.pattern().matches(key)),

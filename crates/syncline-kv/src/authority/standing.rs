@@ -108,6 +108,10 @@ impl Authority {
 
 fn check_leaf(held: &Held, entry: &Entry) -> Result<(), Denied> {
     let (grant, at) = (held.grant(), entry.stamp().wall());
+    #[cfg(syncline_planted)]
+    if syncline_core::planted::is(syncline_core::planted::Bug::SignerNotBound) {
+        return held.chain().objection(entry.key(), Op::Write, at).map_or(Ok(()), Err);
+    }
     if grant.audience() != entry.author() {
         return Err(Denied::NotAudience { grant: grant.id(), audience: *grant.audience() });
     }

@@ -133,9 +133,7 @@ impl Perform<Request, Response> for Link {
         async move {
             match request {
                 Request::Take(messages) => Response::Taken(self.take(messages).await),
-                Request::Outgoing => {
-                    Response::Outgoing(poll_fn(|cx| self.shared.poll_outgoing(self.id, cx)).await)
-                }
+                Request::Outgoing => Response::Outgoing(poll_fn(|cx| self.shared.poll_outgoing(self.id, cx)).await),
             }
         }
         .boxed()

@@ -10,10 +10,10 @@ use syncline_core::clock::{Timer, Timestamp};
 use syncline_crypto::Verifier;
 use syncline_storage::Blocking;
 
+use super::WatchLimits;
 use super::core::{Checked, ClientCore, ConnectionId, Fault, SubscriptionId, Touched};
 use super::state::State;
 use super::wire::{Message, Scope};
-use super::WatchLimits;
 use crate::path::{Key, KeyFilter};
 
 /// Shared by all parts of a client.
@@ -234,11 +234,7 @@ impl ChangedKeys {
 
 impl Watching {
     /// The state, if the subscription goes on. Who finds nothing new in it is woken when it may have changed.
-    pub(super) fn poll_state<R>(
-        &self,
-        cx: &Context<'_>,
-        look: impl FnOnce(State) -> Option<R>,
-    ) -> Poll<Option<R>> {
+    pub(super) fn poll_state<R>(&self, cx: &Context<'_>, look: impl FnOnce(State) -> Option<R>) -> Poll<Option<R>> {
         let mut inner = self.shared.lock();
         let Some(state) = inner.state(self.subscription, &self.scope) else { return Poll::Ready(None) };
         let found = look(state);

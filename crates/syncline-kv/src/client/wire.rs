@@ -46,24 +46,44 @@ pub(super) enum Refusal {
 /// A message of either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Message {
-    Hello { version_min: u64, version_max: u64, namespace: NamespaceId },
+    Hello {
+        version_min: u64,
+        version_max: u64,
+        namespace: NamespaceId,
+    },
     /// The age is how long ago the server's last complete sync began, in milliseconds; none if it never had one.
-    Welcome { version: u64, age: Option<u64> },
+    Welcome {
+        version: u64,
+        age: Option<u64>,
+    },
     Refuse(Refusal),
     /// With deletions: the client holds values below the path, and needs proof of which are gone.
-    Subscribe { id: Id, scope: Scope, deletions: bool },
+    Subscribe {
+        id: Id,
+        scope: Scope,
+        deletions: bool,
+    },
     Unsubscribe(Id),
     /// Grants on which values rest that the client holds: it wants to hear if they were revoked.
     Know(Vec<GrantId>),
     /// A grant, revocation or rotation.
     Item(Item),
     Begin(Id),
-    Value { id: Id, entry: Entry },
-    Absent { id: Id, key: Key },
+    Value {
+        id: Id,
+        entry: Entry,
+    },
+    Absent {
+        id: Id,
+        key: Key,
+    },
     Live(Id),
     Denied(Id),
     Changed(Id),
-    Held { id: Id, held: bool },
+    Held {
+        id: Id,
+        held: bool,
+    },
     Fresh(Option<u64>),
     Ping,
     Bye,

@@ -231,7 +231,8 @@ impl Session {
             return Ok(());
         }
         let view = self.tree.view()?;
-        let is_blank = view.system.is_empty().map_err(KvError::from)? && view.entries.is_empty().map_err(KvError::from)?;
+        let is_blank =
+            view.system.is_empty().map_err(KvError::from)? && view.entries.is_empty().map_err(KvError::from)?;
         if is_blank { Ok(()) } else { Err(Failure::Barred) }
     }
 
@@ -321,7 +322,11 @@ impl Session {
         let who = self.who();
         let mut sending = self.sending();
         // What the peer knows of grants and such by now: once they are reconciled, what is known here.
-        let version = if terms.on_rejection { terms.their_counts.system } else { sending.view.system.len().map_err(KvError::from)? };
+        let version = if terms.on_rejection {
+            terms.their_counts.system
+        } else {
+            sending.view.system.len().map_err(KvError::from)?
+        };
         while bytes_left > 0 {
             let Some((id, item)) = self.next_item(&mut sending.queue)? else { break };
             let will_be_refused = who.is_some_and(|who| self.memory.will_refuse(&who, version, &id));
@@ -357,6 +362,13 @@ impl Session {
                 None => return Ok(None),
                 Some(Source::Items { view, set, mut items }) => {
                     let Some(item) = items.next() else { continue };
+                    #[cfg(syncline_planted)]
+                    if item.id.as_bytes()[0] < 16
+                        && syncline_core::planted::is(syncline_core::planted::Bug::DropAnnounced)
+                    {
+                        queue.push_front(Source::Items { view, set, items });
+                        continue;
+                    }
                     let bytes = view.item(set, &item)?;
                     queue.push_front(Source::Items { view, set, items });
                     if let Some(bytes) = bytes {

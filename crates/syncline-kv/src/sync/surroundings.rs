@@ -79,7 +79,8 @@ impl<'s> Surroundings<'s> {
     /// Waits for changes. Says whether the session is to be finished.
     async fn woken(&self) -> Result<bool, Failure> {
         let session = self.session.get().cloned();
-        let session = session.ok_or_else(|| Failure::Sync(SyncError::Critical("the session has no query yet".into())))?;
+        let session =
+            session.ok_or_else(|| Failure::Sync(SyncError::Critical("the session has no query yet".into())))?;
         let changed = Box::pin(session.changes.changed());
         let (changed, finish) = match select(self.sync.finished.clone(), changed).await {
             // What was changed before the end was asked for is still sent.
@@ -113,7 +114,9 @@ impl<'s> Surroundings<'s> {
                 let lagged = self.on_session(move |session, _| Ok(session.push_changes(&terms))).await?;
                 Response::Changed { lagged }
             }
-            Request::Page { terms } => Response::Page(self.on_session(move |session, now| session.page(now, &terms)).await?),
+            Request::Page { terms } => {
+                Response::Page(self.on_session(move |session, now| session.page(now, &terms)).await?)
+            }
             Request::Apply { terms, batch } => {
                 let mut applied = self.on_session(move |session, now| session.apply(now, &terms, batch)).await?;
                 self.report(&mut applied);

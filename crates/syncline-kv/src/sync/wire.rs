@@ -376,3 +376,6 @@ fn encoded_len(len: usize) -> usize {
         _ => 9,
     }
 }
+
+#[cfg(test)]
+mod tests;

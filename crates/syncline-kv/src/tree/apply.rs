@@ -9,9 +9,9 @@ use syncline_storage::{Batch, Durability};
 
 use super::error::KvError;
 use super::feed::tell_feeds;
+use super::finish::Finished;
 use super::lookup::has;
 use super::verdict::Verdict;
-use super::finish::Finished;
 use super::work::Work;
 use super::writer::Writer;
 use super::{Inner, Tree};
@@ -151,6 +151,10 @@ impl Inner {
         if batch.is_empty() {
             return Ok(());
         }
+        #[cfg(syncline_planted)]
+        if syncline_core::planted::is(syncline_core::planted::Bug::PublishBeforeCommit) {
+            self.publish(Arc::clone(&authority));
+        }
         self.write(writer, batch, Durability::Immediate)?;
         (writer.last, writer.stored, writer.held) = (last, last, held);
         if !system.is_empty() {
@@ -176,6 +180,10 @@ impl Inner {
 
     /// Checks the signatures of the items that have no verdict yet, all at once.
     fn check_signatures(&self, items: &[Item], verdicts: &mut [Option<Verdict>]) {
+        #[cfg(syncline_planted)]
+        if syncline_core::planted::is(syncline_core::planted::Bug::SkipVerification) {
+            return;
+        }
         let mut parts: Vec<SignedParts> = Vec::with_capacity(items.len());
         let mut owners = Vec::with_capacity(items.len());
         for (at, item) in items.iter().enumerate() {
@@ -214,6 +222,13 @@ impl Work<'_> {
 
     /// Decides about an item whose signatures count.
     fn item(&mut self, item: Item) -> Result<Verdict, KvError> {
+        #[cfg(syncline_planted)]
+        if syncline_core::planted::is(syncline_core::planted::Bug::DropRevocation)
+            && !self.is_own
+            && matches!(item, Item::Revocation(_))
+        {
+            return Ok(Verdict::Applied);
+        }
         let system = match item.clone() {
             Item::Entry(entry) => return self.entry(entry),
             Item::Grant(grant) => SystemItem::Grant(grant),
@@ -250,12 +265,8 @@ impl Work<'_> {
 /// The items that have no verdict yet, those first on which others rest.
 fn in_order(items: Vec<Item>, verdicts: &[Option<Verdict>]) -> VecDeque<Pending> {
     let undecided = |at: &usize| verdicts.get(*at).is_some_and(Option::is_none);
-    let mut pending: Vec<Pending> = items
-        .into_iter()
-        .enumerate()
-        .filter(|(at, _)| undecided(at))
-        .map(|(at, item)| (Some(at), item))
-        .collect();
+    let mut pending: Vec<Pending> =
+        items.into_iter().enumerate().filter(|(at, _)| undecided(at)).map(|(at, item)| (Some(at), item)).collect();
     pending.sort_by_key(|(_, item)| precedence(item));
     pending.into()
 }

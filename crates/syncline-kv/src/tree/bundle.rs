@@ -10,10 +10,10 @@ use syncline_crypto::{Hash, Hasher};
 use syncline_storage::{Direction, Snapshot};
 use thiserror::Error;
 
+use super::Tree;
 use super::error::{Corruption, KvError};
 use super::rows::{ENTRIES, SYSTEM, readable};
 use super::verdict::Verdict;
-use super::Tree;
 use crate::item::{Item, ItemError, Namespace};
 
 const MAGIC: &[u8; 16] = b"syncline kv v1\r\n";

@@ -2,31 +2,33 @@
 
 use std::collections::BTreeMap;
 
+use syncline_core::clock::Hlc;
 use syncline_reconcile::{Item as SetItem, ItemId, ReconcileSet as _, SummaryIndex as _};
 use syncline_storage::{Direction, Snapshot};
 
 use super::error::{Corruption, KvError};
 use super::finish::set_item;
 use super::lookup::has;
+use super::quarantine::Held;
 use super::root::system_key;
 use super::rows::{
-    By, ENTRIES, EntryRow, SYSTEM, Slot, TOMBSTONES, UNDER, USAGE, UsageRow, quotas_of, rank, readable,
+    By, COLLECTED, ENTRIES, EntryRow, SYSTEM, Slot, TOMBSTONES, UNDER, USAGE, UsageRow, quotas_of, rank, readable,
 };
 use super::work::is_live;
 use super::{Inner, Tree, TreeView};
 use crate::authority::Authority;
-use crate::item::{GrantId, Item};
+use crate::item::{Entry, GrantId, Item};
 
 impl Tree {
     /// Compares every row with the entries, grants and revocations that it should follow from: the indexes, what counts for
-    /// quotas, both sets. Reads everything; for tests, and after a disk was in doubt.
+    /// quotas, marks, the clock, both sets. Reads everything; for tests, and after a disk was in doubt.
     ///
     /// # Errors
     ///
     /// [`KvError::Corrupt`] or [`KvError::Index`] with the first thing that does not agree; [`KvError::Storage`].
     pub fn check(&self) -> Result<(), KvError> {
         // So that no revocation is half swept.
-        let _writer = self.inner.writer()?;
+        let writer = self.inner.writer()?;
         let authority = self.inner.authority();
         let view = self.view()?;
         let check = Check { inner: &self.inner, snapshot: &*self.inner.db.snapshot()?, authority: &authority };
@@ -35,7 +37,9 @@ impl Tree {
         let found = check.entries(&view)?;
         check.indexes(&found)?;
         check.system(&view)?;
-        if view.entries.len()? == found.entries { Ok(()) } else { Err(KvError::Corrupt(Corruption::Entry)) }
+        let held = Held::read(check.snapshot, self.inner.number)?;
+        let is_whole = view.entries.len()? == found.entries && held == writer.held && found.last <= writer.stored;
+        if is_whole { Ok(()) } else { Err(KvError::Corrupt(Corruption::Entry)) }
     }
 }
 
@@ -51,6 +55,7 @@ struct Found {
     entries: u64,
     tombstones: u64,
     under: u64,
+    last: Hlc,
     usage: BTreeMap<GrantId, UsageRow>,
 }
 
@@ -65,6 +70,8 @@ impl Check<'_> {
                 return Err(KvError::Corrupt(Corruption::Entry));
             }
             found.entries += 1;
+            found.last = found.last.max(entry.stamp());
+            self.deletion(&entry, &key, slot)?;
             found.tombstones += u64::from(entry.is_tombstone());
             for by in By::live(self.authority, entry.leaves(), entry.author()) {
                 let (kind, id) = by.columns();
@@ -79,6 +86,15 @@ impl Check<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// A deletion is found by its stamp, and what was collected stays away.
+    fn deletion(&self, entry: &Entry, key: &str, slot: [u8; 16]) -> Result<(), KvError> {
+        let row = (self.inner.number, entry.stamp().to_bits(), key.to_owned(), slot);
+        let is_found = TOMBSTONES.get(self.snapshot, &row)?.is_some();
+        let mark = COLLECTED.get(self.snapshot, &(self.inner.number, key.to_owned()))?;
+        let is_newer = mark.is_none_or(|mark| mark.order < entry.order());
+        if is_found == entry.is_tombstone() && is_newer { Ok(()) } else { Err(KvError::Corrupt(Corruption::Index)) }
     }
 
     fn indexes(&self, found: &Found) -> Result<(), KvError> {

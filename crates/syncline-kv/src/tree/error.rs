@@ -29,7 +29,9 @@ pub enum KvError {
         found: Option<EntryId>,
     },
     /// The value is longer than the tree keeps inline.
-    #[error("a value of {len} bytes where {max} are kept inline; store it elsewhere and put its hash as a `Value::Blob`")]
+    #[error(
+        "a value of {len} bytes where {max} are kept inline; store it elsewhere and put its hash as a `Value::Blob`"
+    )]
     ValueTooLong {
         /// Bytes of the value.
         len: usize,
@@ -37,7 +39,9 @@ pub enum KvError {
         max: usize,
     },
     /// The grants that allow the write have no room left.
-    #[error("the quota of grant {grant} is used up; delete nothing helps before tombstones are collected, ask its issuer for a larger one")]
+    #[error(
+        "the quota of grant {grant} is used up; delete nothing helps before tombstones are collected, ask its issuer for a larger one"
+    )]
     OverQuota {
         /// The grant whose quota it is.
         grant: GrantId,

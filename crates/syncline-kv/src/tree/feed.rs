@@ -30,7 +30,7 @@ pub struct Stored {
 pub struct Fed {
     /// The items, in the order in which they were stored.
     pub items: Vec<Stored>,
-    /// More was stored than is kept; some of it is not among the items.
+    /// More was stored than is kept, or it is not known what was; some of it is not among the items.
     pub lagged: bool,
     /// Entries went without being replaced: their grants ended, or their deletion was collected.
     pub removed: bool,
@@ -127,6 +127,12 @@ impl Feeds {
         wakers
     }
 
+    /// Tells all that they may have missed something. Gives who is to be woken.
+    fn lag(&mut self) -> Vec<Waker> {
+        self.queues.iter_mut().for_each(|queue| (queue.lagged, queue.removed) = (true, true));
+        self.queues.iter_mut().filter_map(|queue| queue.waker.take()).collect()
+    }
+
     fn poll_next(&mut self, id: u64, cx: &Context<'_>) -> Poll<Fed> {
         let Some(queue) = self.queues.iter_mut().find(|queue| queue.id == id) else { return Poll::Pending };
         if !queue.has_news() {
@@ -162,6 +168,12 @@ impl Queue {
 pub(super) fn tell_feeds(feeds: &Mutex<Feeds>, items: &[Item], from: Option<&PublicKey>, removed: bool) {
     let wakers = lock(feeds).tell(items, from, removed);
     // Whoever is woken may look at once.
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+/// Tells all feeds that they may have missed something.
+pub(super) fn lag_feeds(feeds: &Mutex<Feeds>) {
+    let wakers = lock(feeds).lag();
     wakers.into_iter().for_each(Waker::wake);
 }
 

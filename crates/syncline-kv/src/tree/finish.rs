@@ -172,6 +172,10 @@ impl EntryRows<'_> {
 
     /// Rows for what allows and limits an entry, as far as it is live.
     pub(super) fn put_under(&self, batch: &mut Batch, slot: Slot, entry: &Entry) {
+        #[cfg(syncline_planted)]
+        if syncline_core::planted::is(syncline_core::planted::Bug::ForgetReverseIndex) {
+            return;
+        }
         let rank = rank(entry.key());
         for by in By::live(self.authority, entry.leaves(), entry.author()) {
             let (kind, id) = by.columns();

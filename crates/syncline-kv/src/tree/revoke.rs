@@ -15,9 +15,7 @@ use super::work::is_live;
 use super::writer::Writer;
 use super::{Inner, Tree};
 use crate::authority::{Authority, Authorization, Op};
-use crate::item::{
-    Entry, EntryDraft, EntryId, GrantId, Item, Leaves, OnRevoke, Revocation, RevocationDraft, Value,
-};
+use crate::item::{Entry, EntryDraft, EntryId, GrantId, Item, Leaves, OnRevoke, Revocation, RevocationDraft, Value};
 use crate::path::Key;
 
 /// Tombstones that are signed and committed at once.
@@ -91,12 +89,7 @@ impl Tree {
     /// # Errors
     ///
     /// [`KvError::UnknownGrant`], [`KvError::NotRevoker`], [`KvError::Sign`], [`KvError::Clock`], and those of the database.
-    pub fn revoke(
-        &self,
-        now: Timestamp,
-        signer: &(impl Signer + ?Sized),
-        grant: GrantId,
-    ) -> Result<Revoked, KvError> {
+    pub fn revoke(&self, now: Timestamp, signer: &(impl Signer + ?Sized), grant: GrantId) -> Result<Revoked, KvError> {
         self.inner.revoke(&mut *self.inner.writer()?, now, signer, grant)
     }
 }
@@ -146,10 +139,7 @@ impl Inner {
             let leaves = entry.leaves();
             leaves.is_root() || authority.live_leaves(leaves).any(|leaf| !ended.contains(&leaf))
         };
-        let mut live: Vec<&(Slot, Entry)> = entries
-            .iter()
-            .filter(|(_, entry)| is_live(authority, entry))
-            .collect();
+        let mut live: Vec<&(Slot, Entry)> = entries.iter().filter(|(_, entry)| is_live(authority, entry)).collect();
         live.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.order()));
         let Some((_, first)) = live.first() else { return Ok(None) };
         if survives(first) {
@@ -193,6 +183,10 @@ impl Inner {
                     Err(key) => revoked.not_unset.push(key),
                 }
             }
+        }
+        #[cfg(syncline_planted)]
+        if syncline_core::planted::is(syncline_core::planted::Bug::ResurrectAfterUnset) {
+            tombstones.clear();
         }
         self.apply_revocation(writer, now, tombstones, &mut revoked)?;
         Ok(revoked)

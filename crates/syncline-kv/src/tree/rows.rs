@@ -217,7 +217,8 @@ pub(super) fn entries_in(number: u32, subtree: &Subtree) -> KeyRange {
 
 /// All entries of a key, in the order of their slots.
 pub(super) fn entries_of(snapshot: &dyn Snapshot, number: u32, key: &Key) -> Result<Vec<(Slot, Entry)>, KvError> {
-    let rows = ENTRIES.scan_prefix(snapshot, &(number, key.as_str().to_owned()), syncline_storage::Direction::Forward)?;
+    let rows =
+        ENTRIES.scan_prefix(snapshot, &(number, key.as_str().to_owned()), syncline_storage::Direction::Forward)?;
     rows.map(|row| {
         let ((_, _, slot), row) = readable(row, Corruption::Entry)?;
         Ok((Slot(slot), row.entry))

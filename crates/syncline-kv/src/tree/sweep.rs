@@ -5,6 +5,7 @@ use std::sync::Arc;
 use syncline_core::clock::Timestamp;
 use syncline_storage::{Batch, Direction, Durability, KeyCodec as _};
 
+use super::Inner;
 use super::error::{Corruption, KvError};
 use super::feed::tell_feeds;
 use super::finish::EntryRows;
@@ -12,7 +13,6 @@ use super::lookup::former_roots;
 use super::rows::{By, ENTRIES, REVIVING, Slot, UNDER, UnderColumns, readable};
 use super::work::{Work, is_live};
 use super::writer::Writer;
-use super::Inner;
 use crate::item::GrantId;
 use crate::path::Key;
 

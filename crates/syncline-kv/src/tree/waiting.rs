@@ -66,7 +66,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use syncline_core::clock::Hlc;
-    use syncline_crypto::{Signer as _, SigningKey};
+    use syncline_crypto::SigningKey;
 
     use super::*;
     use crate::item::{GrantId, NamespaceId, RevocationDraft};

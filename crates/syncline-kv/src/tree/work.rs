@@ -253,11 +253,7 @@ fn find(entries: &[(Slot, Entry)], slot: Slot) -> Option<&Entry> {
 
 /// The greatest live entry among those of one key.
 pub(super) fn winner<'a>(entries: &'a [(Slot, Entry)], authority: &Authority) -> Option<&'a Entry> {
-    entries
-        .iter()
-        .map(|(_, entry)| entry)
-        .filter(|entry| is_live(authority, entry))
-        .max_by_key(|entry| entry.order())
+    entries.iter().map(|(_, entry)| entry).filter(|entry| is_live(authority, entry)).max_by_key(|entry| entry.order())
 }
 
 /// Whether a kept entry counts.

@@ -14,7 +14,8 @@ use super::writer::Writer;
 use super::{Inner, Tree};
 use crate::authority::{Authorization, Op};
 use crate::item::{
-    Endorsements, Entry, EntryDraft, EntryId, Grant, GrantDraft, GrantId, Item, Leaves, RootRotate, RotateDraft, Unsigned, Value,
+    Endorsements, Entry, EntryDraft, EntryId, Grant, GrantDraft, GrantId, Item, Leaves, RootRotate, RotateDraft,
+    Unsigned, Value,
 };
 use crate::path::Key;
 
@@ -115,12 +116,7 @@ impl Tree {
     ///
     /// [`KvError::Mint`] with the reason, for a pattern that is too wide with a key that shows it; [`KvError::Sign`],
     /// [`KvError::NotApplied`], and those of the database.
-    pub fn grant(
-        &self,
-        now: Timestamp,
-        signer: &(impl Signer + ?Sized),
-        draft: GrantDraft,
-    ) -> Result<Grant, KvError> {
+    pub fn grant(&self, now: Timestamp, signer: &(impl Signer + ?Sized), draft: GrantDraft) -> Result<Grant, KvError> {
         let request = self.request_grant(now, draft)?;
         let signature = signer.sign(&request.unsigned.message())?;
         self.complete_grant(now, &request, &signature)

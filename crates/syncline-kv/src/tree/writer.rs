@@ -6,6 +6,7 @@ use syncline_core::clock::{Hlc, Timestamp};
 use syncline_storage::{Batch, CommitError, Database, Durability, Snapshot};
 
 use super::error::{Corruption, KvError};
+use super::feed::lag_feeds;
 use super::quarantine::Held;
 use super::rows::{CLOCKS, OPENINGS, SYSTEM, readable};
 use super::waiting::Waiting;
@@ -77,6 +78,7 @@ impl Inner {
         writer.last = writer.last.max(loaded.last);
         self.publish(Arc::new(loaded.authority));
         self.tell_all();
+        lag_feeds(&self.feeds);
         writer.in_doubt = false;
         // Time matters to nothing that is swept.
         self.sweep_leftovers(writer, Timestamp::ZERO)
@@ -85,6 +87,11 @@ impl Inner {
     /// Commits, provided that the namespace was not opened again since.
     pub(super) fn write(&self, writer: &mut Writer, mut batch: Batch, durability: Durability) -> Result<(), KvError> {
         OPENINGS.require_equals_in(&mut batch, &(self.number,), &self.opening);
+        #[cfg(syncline_planted)]
+        let durability = match syncline_core::planted::is(syncline_core::planted::Bug::AcknowledgeBeforeCommit) {
+            true => Durability::Eventual,
+            false => durability,
+        };
         self.db.commit(batch, durability).map_err(|err| {
             writer.in_doubt |= !err.nothing_applied();
             err.into()

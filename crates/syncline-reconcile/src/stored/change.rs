@@ -3,11 +3,12 @@
 use std::fmt;
 
 use bytes::Bytes;
-use syncline_storage::{Batch, Direction, Snapshot};
+use syncline_storage::{Batch, Snapshot};
 
 use super::{
     StoredSet,
-    layout::{LEVEL_MAX, decode_sum, encode_sum, id_at, level_of, place_of_item},
+    layout::{LEVEL_MAX, id_at, level_of, place_of_item},
+    level::{Level, Stored},
     overlay::Overlay,
     state::{Op, State},
 };
@@ -22,7 +23,10 @@ use crate::{Fingerprint, IndexError, Item, Symbol, tree::check_key};
 /// change may be in: drop it.
 pub struct Change<'a> {
     set: &'a StoredSet,
+    /// All rows but those of the summary.
     rows: Overlay<'a>,
+    /// From level 1.
+    levels: Vec<Level>,
     /// The row of the state as it was.
     before: Option<Bytes>,
     state: State,
@@ -33,7 +37,8 @@ impl<'a> Change<'a> {
     pub(super) fn new(set: &'a StoredSet, snapshot: &'a dyn Snapshot) -> Result<Self, IndexError> {
         let before = snapshot.get(&set.keys.state())?;
         let state = set.decode_state(before.as_deref())?;
-        Ok(Self { set, rows: Overlay::new(snapshot), before, state, ops: Vec::new() })
+        let levels = (1..=LEVEL_MAX).map(|_| Level::default()).collect();
+        Ok(Self { set, rows: Overlay::new(snapshot), levels, before, state, ops: Vec::new() })
     }
 
     /// Adds an item.
@@ -45,13 +50,11 @@ impl<'a> Change<'a> {
     pub fn insert(&mut self, item: &Item) -> Result<(), IndexError> {
         check_key(&item.key)?;
         let place = place_of_item(item);
-        let row = self.set.keys.item(&place);
-        if self.rows.get(&row)?.is_some() {
+        if !self.rows.put_new(self.set.keys.item(&place), Bytes::new())? {
             return Err(IndexError::Duplicate);
         }
         let one = Fingerprint::of(&self.set.shape.key, &item.id);
         self.summarize_insert(&place, one)?;
-        self.rows.put(row, Bytes::new());
         self.rows.put(self.set.keys.part(item), Bytes::new());
         self.ops.push(self.state.change(&self.set.shape, &item.id, one, false));
         Ok(())
@@ -107,7 +110,9 @@ impl<'a> Change<'a> {
         for (page, symbols) in pages {
             let key = keys.page(page as u16);
             if symbols.iter().any(|symbol| !symbol.is_empty()) {
-                self.rows.put(key, symbols.iter().flat_map(Symbol::to_bytes).collect());
+                let mut row = Vec::with_capacity(symbols.len() * Symbol::LEN);
+                symbols.iter().for_each(|symbol| row.extend_from_slice(&symbol.to_bytes()));
+                self.rows.put(key, row.into());
             } else if self.rows.get(&key)?.is_some() {
                 self.rows.delete(key);
             }
@@ -118,84 +123,96 @@ impl<'a> Change<'a> {
             None => batch.require_absent(keys.state()),
         };
         self.rows.write(batch);
+        for (level, number) in self.levels.into_iter().zip(1..) {
+            level.write(keys, number, batch);
+        }
         Ok(())
     }
 
-    /// The last row of a level before a place: an anchor, or the head. None if the level is not in use.
-    fn covering(&self, level: u8, place: &[u8]) -> Result<Option<(Bytes, Fingerprint)>, IndexError> {
-        let range = self.set.keys.level(level).before(self.set.keys.summary(level, place));
-        let Some((key, value)) = self.rows.first(range, Direction::Reverse)? else {
-            return Ok(None);
-        };
-        Ok(Some((self.set.keys.place(level, &key), decode_sum(&value)?)))
-    }
-
-    fn put_sum(&mut self, level: u8, place: &[u8], sum: &Fingerprint) {
-        self.rows.put(self.set.keys.summary(level, place), encode_sum(sum));
-    }
-
-    /// Updates the rows of all levels for an item that is not there yet.
+    /// Updates the rows of all levels for an item whose own row is there already.
     fn summarize_insert(&mut self, place: &[u8], one: Fingerprint) -> Result<(), IndexError> {
         let own = level_of(&one);
         // What lies between the anchor that covers the place on the level below and the place.
         let mut between = Fingerprint::EMPTY;
-        let mut covered_from = Bytes::copy_from_slice(place);
-        for level in 1..=LEVEL_MAX {
-            let covering = self.covering(level, place)?;
-            if level > own {
-                let Some((anchor, sum)) = covering else {
+        let mut covered_from = Bytes::new();
+        for number in 1..=LEVEL_MAX {
+            let stored = self.stored(number);
+            let Some(level) = self.levels.get_mut(usize::from(number) - 1) else {
+                break;
+            };
+            let covering = level.covering(stored, place)?;
+            if number > own {
+                let Some((_, sum)) = covering else {
                     break;
                 };
-                self.put_sum(level, &anchor, &(sum + one));
+                *sum += one;
                 continue;
             }
             // A new anchor cuts the covering one's span in two; the first of a level cuts everything.
+            let covering = covering.map(|(anchor, sum)| (anchor.clone(), *sum));
             let (anchor, sum) = covering.unwrap_or((Bytes::new(), self.state.total));
-            between += self.sum_of(level - 1, &anchor, &covered_from)?;
-            covered_from = anchor.clone();
-            self.put_sum(level, &anchor, &between);
-            self.put_sum(level, place, &(sum - between + one));
+            between += match number {
+                1 => self.sum_of_items(&anchor, place)?,
+                _ => self.sum_of(number - 1, &anchor, &covered_from)?,
+            };
+            if let Some(level) = self.levels.get_mut(usize::from(number) - 1) {
+                level.split(&anchor, between, Bytes::copy_from_slice(place), sum - between + one);
+            }
+            covered_from = anchor;
         }
         Ok(())
     }
 
-    /// The sum of the rows of a level from one place, included, to another.
+    fn stored(&self, level: u8) -> Stored<'a> {
+        Stored { keys: &self.set.keys, snapshot: self.rows.snapshot(), level }
+    }
+
+    /// The sum of the rows of a level, from one place, included, to another.
     fn sum_of(&self, level: u8, from: &[u8], to: &[u8]) -> Result<Fingerprint, IndexError> {
-        let keys = &self.set.keys;
-        let end = if level == 0 { keys.item(to) } else { keys.summary(level, to) };
-        let mut sum = Fingerprint::EMPTY;
-        for row in self.rows.scan(keys.level_from(level, from).before(end))? {
-            let (key, value) = row?;
-            sum += match level {
-                0 => Fingerprint::of(&self.set.shape.key, &id_at(&key)?),
-                _ => decode_sum(&value)?,
-            };
+        match self.levels.get(usize::from(level) - 1) {
+            Some(rows) => rows.sum(self.stored(level), from, to),
+            None => Ok(Fingerprint::EMPTY),
         }
+    }
+
+    /// The sum of the items from one place, included, to another.
+    fn sum_of_items(&self, from: &[u8], to: &[u8]) -> Result<Fingerprint, IndexError> {
+        let keys = &self.set.keys;
+        let mut sum = Fingerprint::EMPTY;
+        self.rows.for_each(keys.level_from(0, from).before(keys.item(to)), |key| {
+            sum += Fingerprint::of(&self.set.shape.key, &id_at(key)?);
+            Ok::<_, IndexError>(())
+        })?;
         Ok(sum)
     }
 
-    /// Updates the rows of all levels for an item that is still there.
+    /// Updates the rows of all levels for an item that goes.
     fn summarize_remove(&mut self, place: &[u8], one: Fingerprint) -> Result<(), IndexError> {
         let own = level_of(&one);
-        for level in 1..=own {
-            let key = self.set.keys.summary(level, place);
-            let (Some(row), Some((anchor, sum))) = (self.rows.get(&key)?, self.covering(level, place)?) else {
-                return Err(IndexError::Corrupt("a level lacks a row of an anchor"));
-            };
-            let behind = self.set.keys.level(level).after(key.clone());
-            if anchor.is_empty() && self.rows.first(behind, Direction::Forward)?.is_none() {
-                // It was the only anchor of the level.
-                self.rows.delete(self.set.keys.summary(level, &anchor));
-            } else {
-                self.put_sum(level, &anchor, &(sum + decode_sum(&row)? - one));
-            }
-            self.rows.delete(key);
-        }
-        for level in own + 1..=LEVEL_MAX {
-            let Some((anchor, sum)) = self.covering(level, place)? else {
+        for number in 1..=LEVEL_MAX {
+            let stored = self.stored(number);
+            let Some(level) = self.levels.get_mut(usize::from(number) - 1) else {
                 break;
             };
-            self.put_sum(level, &anchor, &(sum - one));
+            if number > own {
+                let Some((_, sum)) = level.covering(stored, place)? else {
+                    break;
+                };
+                *sum -= one;
+                continue;
+            }
+            let row = level.get(stored, place)?;
+            let (Some(row), Some((anchor, sum))) = (row, level.covering(stored, place)?) else {
+                return Err(IndexError::Corrupt("a level lacks a row of an anchor"));
+            };
+            *sum += row;
+            *sum -= one;
+            let is_head = anchor.is_empty();
+            if is_head && !level.has_behind(stored, place)? {
+                // It was the only anchor of the level.
+                level.remove(&[]);
+            }
+            level.remove(place);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod audit;
 mod change;
 mod cursor;
 mod layout;
+mod level;
 mod overlay;
 mod segments;
 mod state;

@@ -1,9 +1,9 @@
 //! A snapshot with changes on top that are not committed yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use bytes::Bytes;
-use syncline_storage::{Batch, Direction, KeyRange, Scan, Snapshot, StorageError};
+use syncline_storage::{Batch, Direction, KeyRange, Snapshot, StorageError};
 
 /// Reads what a batch would lead to.
 pub(super) struct Overlay<'a> {
@@ -12,11 +12,13 @@ pub(super) struct Overlay<'a> {
     rows: BTreeMap<Bytes, Option<Bytes>>,
 }
 
-type Row = (Bytes, Bytes);
-
 impl<'a> Overlay<'a> {
     pub(super) fn new(snapshot: &'a dyn Snapshot) -> Self {
         Self { snapshot, rows: BTreeMap::new() }
+    }
+
+    pub(super) fn snapshot(&self) -> &'a dyn Snapshot {
+        self.snapshot
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
@@ -30,52 +32,47 @@ impl<'a> Overlay<'a> {
         self.rows.insert(key, Some(value));
     }
 
+    /// Puts a row unless there is one. Says whether it did.
+    pub(super) fn put_new(&mut self, key: Bytes, value: Bytes) -> Result<bool, StorageError> {
+        match self.rows.entry(key) {
+            Entry::Occupied(row) if row.get().is_some() => return Ok(false),
+            Entry::Occupied(mut row) => *row.get_mut() = Some(value),
+            Entry::Vacant(row) => {
+                if self.snapshot.get(row.key())?.is_some() {
+                    return Ok(false);
+                }
+                row.insert(Some(value));
+            }
+        }
+        Ok(true)
+    }
+
     pub(super) fn delete(&mut self, key: Bytes) {
         self.rows.insert(key, None);
     }
 
-    /// The first or the last row of a range.
-    pub(super) fn first(&self, range: KeyRange, direction: Direction) -> Result<Option<Row>, StorageError> {
-        if range.is_empty() {
-            return Ok(None);
-        }
-        let changed = {
-            let mut rows = self.rows.range::<[u8], _>((range.lower(), range.upper()));
-            let live = |(key, value): (&Bytes, &Option<Bytes>)| Some((key.clone(), value.clone()?));
-            match direction {
-                Direction::Forward => rows.find_map(live),
-                Direction::Reverse => rows.rev().find_map(live),
-            }
-        };
-        let stored = self.snapshot.scan(range, direction)?.find(|row| self.is_untouched(row)).transpose()?;
-        Ok(match (changed, stored) {
-            (Some(a), Some(b)) if (a.0 < b.0) == (direction == Direction::Forward) => Some(a),
-            (Some(_), Some(b)) => Some(b),
-            (a, b) => a.or(b),
-        })
-    }
-
-    /// The rows of a range in ascending order.
-    pub(super) fn scan(&self, range: KeyRange) -> Result<Scan<'_>, StorageError> {
+    /// Visits the rows of a range, in no order.
+    pub(super) fn for_each<E: From<StorageError>>(
+        &self,
+        range: KeyRange,
+        mut visit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         // An ordered map panics on some ranges that hold nothing.
-        let range = if range.is_empty() { KeyRange::all().before(Bytes::new()) } else { range };
-        let mut changed = self
-            .rows
-            .range::<[u8], _>((range.lower(), range.upper()))
-            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
-            .peekable();
-        let stored = self.snapshot.scan(range.clone(), Direction::Forward)?;
-        let mut stored = stored.filter(|row| self.is_untouched(row)).peekable();
-        Ok(Box::new(std::iter::from_fn(move || match (changed.peek(), stored.peek()) {
-            (Some(a), Some(Ok(b))) if a.0 < b.0 => changed.next().map(Ok),
-            (Some(_), None) => changed.next().map(Ok),
-            _ => stored.next(),
-        })))
-    }
-
-    /// Whether a row is what it was; errors are.
-    fn is_untouched(&self, row: &Result<Row, StorageError>) -> bool {
-        row.as_ref().map_or(true, |(key, _)| !self.rows.contains_key(key))
+        if range.is_empty() {
+            return Ok(());
+        }
+        for (key, value) in self.rows.range::<[u8], _>((range.lower(), range.upper())) {
+            if value.is_some() {
+                visit(key)?;
+            }
+        }
+        for row in self.snapshot.scan(range, Direction::Forward)? {
+            let (key, _) = row?;
+            if !self.rows.contains_key(&key) {
+                visit(&key)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the changes.

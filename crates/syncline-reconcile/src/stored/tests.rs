@@ -1,5 +1,6 @@
 mod damage;
 mod faults;
+mod levels;
 mod spec;
 
 use std::collections::BTreeSet;

@@ -2,6 +2,7 @@
 
 mod node;
 mod rows;
+mod sorted;
 mod tree;
 
 #[cfg(test)]

@@ -4,8 +4,16 @@ use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 
+use super::sorted::{Keyed, Sorted};
+
 /// A key and its value.
 pub(super) type Row = (Bytes, Bytes);
+
+impl Keyed for Row {
+    fn key(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Most rows of a leaf and most children of an inner node.
 pub(super) const CAPACITY: usize = 32;
@@ -15,15 +23,14 @@ const JOINED: usize = CAPACITY * 3 / 4;
 
 #[derive(Clone, Debug)]
 pub(super) enum Node {
-    /// Rows in the order of their keys.
-    Leaf(Vec<Row>),
+    Leaf(Sorted<Row>),
     Inner(Inner),
 }
 
 /// Child `i` holds the keys `k` with `separators[i - 1] <= k < separators[i]`.
 #[derive(Clone, Debug)]
 pub(super) struct Inner {
-    pub(super) separators: Vec<Bytes>,
+    pub(super) separators: Sorted<Bytes>,
     pub(super) children: Vec<Arc<Node>>,
 }
 
@@ -35,7 +42,7 @@ pub(super) struct Split {
 
 impl Default for Node {
     fn default() -> Self {
-        Self::Leaf(Vec::new())
+        Self::Leaf(Sorted::default())
     }
 }
 
@@ -52,8 +59,8 @@ impl Node {
         loop {
             match node {
                 Self::Leaf(rows) => {
-                    let at = search(rows, key).ok()?;
-                    return rows.get(at).map(|(_, value)| value);
+                    let at = rows.search(key).ok()?;
+                    return rows.entries().get(at).map(|(_, value)| value);
                 }
                 Self::Inner(inner) => node = inner.children.get(inner.child_of(key))?,
             }
@@ -63,7 +70,7 @@ impl Node {
     /// Gives whether the key is new, and the right half if the node had to be split.
     pub(super) fn insert(&mut self, key: Bytes, value: Bytes) -> (bool, Option<Split>) {
         match self {
-            Self::Leaf(rows) => match search(rows, &key) {
+            Self::Leaf(rows) => match rows.search(&key) {
                 Ok(at) => {
                     if let Some(row) = rows.get_mut(at) {
                         row.1 = value;
@@ -83,7 +90,7 @@ impl Node {
     pub(super) fn remove(&mut self, key: &[u8]) {
         match self {
             Self::Leaf(rows) => {
-                if let Ok(at) = search(rows, key) {
+                if let Ok(at) = rows.search(key) {
                     rows.remove(at);
                 }
             }
@@ -94,10 +101,10 @@ impl Node {
     /// Takes over all that is in the right neighbour.
     fn join(&mut self, separator: Bytes, right: Arc<Node>) {
         match (self, Arc::unwrap_or_clone(right)) {
-            (Self::Leaf(rows), Self::Leaf(mut more)) => rows.append(&mut more),
+            (Self::Leaf(rows), Self::Leaf(more)) => rows.append(more),
             (Self::Inner(inner), Self::Inner(mut more)) => {
                 inner.separators.push(separator);
-                inner.separators.append(&mut more.separators);
+                inner.separators.append(more.separators);
                 inner.children.append(&mut more.children);
             }
             (Self::Leaf(_), Self::Inner(_)) | (Self::Inner(_), Self::Leaf(_)) => {
@@ -110,7 +117,7 @@ impl Node {
 impl Inner {
     /// The child in whose span `key` falls.
     pub(super) fn child_of(&self, key: &[u8]) -> usize {
-        self.separators.partition_point(|separator| &separator[..] <= key)
+        self.separators.search(key).map_or_else(|at| at, |at| at + 1)
     }
 
     fn insert(&mut self, key: Bytes, value: Bytes) -> (bool, Option<Split>) {
@@ -126,12 +133,12 @@ impl Inner {
             return (new, None);
         }
         // As with rows: those who append leave full nodes behind them.
-        let middle = if at + 2 == self.children.len() { self.children.len() - 1 } else { self.children.len() / 2 };
+        let middle = if at + 2 == self.children.len() { self.children.len() - 1 } else { self.separators.middle() + 1 };
         let children = self.children.split_off(middle);
-        let mut separators = self.separators.split_off(middle - 1);
-        let right = Self { separators: separators.split_off(1), children };
-        let split = separators.pop().map(|separator| Split { separator, right: Arc::new(Node::Inner(right)) });
-        (new, split)
+        let separators = self.separators.split_off(middle);
+        let separator = self.separators.remove(middle - 1);
+        let right = Self { separators, children };
+        (new, Some(Split { separator, right: Arc::new(Node::Inner(right)) }))
     }
 
     fn remove(&mut self, key: &[u8]) {
@@ -142,7 +149,7 @@ impl Inner {
         if width == 0 {
             // The span goes to the neighbour. Without one this node is empty too, and goes in its turn.
             self.children.remove(at);
-            if !self.separators.is_empty() {
+            if self.separators.len() > 0 {
                 self.separators.remove(at.saturating_sub(1));
             }
             return;
@@ -159,26 +166,22 @@ impl Inner {
     }
 }
 
-fn search(rows: &[Row], key: &[u8]) -> Result<usize, usize> {
-    rows.binary_search_by(|(stored, _)| stored[..].cmp(key))
-}
-
-fn split_rows(rows: &mut Vec<Row>, inserted: usize) -> Option<Split> {
+fn split_rows(rows: &mut Sorted<Row>, inserted: usize) -> Option<Split> {
     if rows.len() <= CAPACITY {
         return None;
     }
     // Who appends in key order fills the leaf to the brim instead of leaving it half empty for ever.
-    let middle = if inserted + 1 == rows.len() { inserted } else { rows.len() / 2 };
-    let mut right = Vec::with_capacity(CAPACITY + 1);
-    right.extend(rows.drain(middle..));
-    let separator = right.first()?.0.clone();
+    let middle = if inserted + 1 == rows.len() { inserted } else { rows.middle() };
+    let right = rows.split_off(middle);
+    let separator = right.entries().first()?.0.clone();
     Some(Split { separator, right: Arc::new(Node::Leaf(right)) })
 }
 
 /// Puts a new root above a root that was split.
 pub(super) fn grow(root: &mut Arc<Node>, split: Split) {
     let left = mem::take(root);
-    *root = Arc::new(Node::Inner(Inner { separators: vec![split.separator], children: vec![left, split.right] }));
+    *root =
+        Arc::new(Node::Inner(Inner { separators: Sorted::one(split.separator), children: vec![left, split.right] }));
 }
 
 /// Drops roots that have a single child or none.

@@ -2,11 +2,11 @@
 
 use std::{ops::Bound, slice};
 
-use super::node::{Inner, Node, Row};
-use crate::{
-    Direction, KeyRange,
-    range::{above, below},
+use super::{
+    node::{Inner, Node, Row},
+    sorted::Sorted,
 };
+use crate::{Direction, KeyRange};
 
 /// Holds one position per level; rows are neither copied nor collected.
 pub(super) struct Rows<'a> {
@@ -16,6 +16,9 @@ pub(super) struct Rows<'a> {
     direction: Direction,
     /// The bound at which to stop: the upper one forward, the lower one in reverse.
     end: Bound<Vec<u8>>,
+    /// How many leaves were looked at.
+    #[cfg(test)]
+    pub(super) leaves: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -32,7 +35,14 @@ impl<'a> Rows<'a> {
             Direction::Forward => (range.lower(), range.upper()),
             Direction::Reverse => (range.upper(), range.lower()),
         };
-        let mut rows = Self { path: Vec::new(), leaf: [].iter(), direction, end: end.map(<[u8]>::to_vec) };
+        let mut rows = Self {
+            path: Vec::new(),
+            leaf: [].iter(),
+            direction,
+            end: end.map(<[u8]>::to_vec),
+            #[cfg(test)]
+            leaves: 0,
+        };
         if !range.is_empty() {
             rows.descend(root, start);
         }
@@ -58,14 +68,26 @@ impl<'a> Rows<'a> {
     }
 
     /// Cuts the leaf to the range, once, so that no row has to be compared afterwards.
-    fn enter(&mut self, rows: &'a [Row], start: Bound<&[u8]>) {
+    fn enter(&mut self, rows: &'a Sorted<Row>, start: Bound<&[u8]>) {
+        #[cfg(test)]
+        {
+            self.leaves += 1;
+        }
         let end = self.end.as_ref().map(|key| &key[..]);
         let (lower, upper) = match self.direction {
             Direction::Forward => (start, end),
             Direction::Reverse => (end, start),
         };
-        let first = rows.partition_point(|(key, _)| !above(lower, key));
-        let last = rows.partition_point(|(key, _)| below(upper, key));
+        let first = match lower {
+            Bound::Included(key) => rows.search(key).unwrap_or_else(|at| at),
+            Bound::Excluded(key) => rows.search(key).map_or_else(|at| at, |at| at + 1),
+            Bound::Unbounded => 0,
+        };
+        let last = match upper {
+            Bound::Included(key) => rows.search(key).map_or_else(|at| at, |at| at + 1),
+            Bound::Excluded(key) => rows.search(key).unwrap_or_else(|at| at),
+            Bound::Unbounded => rows.len(),
+        };
         let ends_here = match self.direction {
             Direction::Forward => last < rows.len(),
             Direction::Reverse => first > 0,
@@ -73,7 +95,7 @@ impl<'a> Rows<'a> {
         if ends_here {
             self.path.clear();
         }
-        self.leaf = rows.get(first..last).unwrap_or_default().iter();
+        self.leaf = rows.entries().get(first..last).unwrap_or_default().iter();
     }
 
     /// Whether no leaf behind the present one will be looked at.
@@ -92,12 +114,27 @@ impl<'a> Rows<'a> {
             if let Some(next) = next
                 && let Some(child) = inner.children.get(next)
             {
+                // What lies between the two children may show that the range ends here.
+                if inner.separators.entries().get(at.min(next)).is_some_and(|separator| self.ends_at(separator)) {
+                    self.path.clear();
+                    return false;
+                }
                 self.path.push((inner, next));
                 self.descend(child, Bound::Unbounded);
                 return true;
             }
         }
         false
+    }
+
+    /// Whether nothing of the range lies on the other side of a separator, which is the first key that may lie behind it.
+    fn ends_at(&self, separator: &[u8]) -> bool {
+        match (self.direction, &self.end) {
+            (Direction::Forward, Bound::Included(end)) => &end[..] < separator,
+            (Direction::Forward, Bound::Excluded(end)) => &end[..] <= separator,
+            (Direction::Reverse, Bound::Included(end) | Bound::Excluded(end)) => &end[..] >= separator,
+            (_, Bound::Unbounded) => false,
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-use std::{collections::BTreeMap, sync::Arc};
+mod sorted;
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -19,19 +21,20 @@ fn check(node: &Node, low: Option<&Bytes>, high: Option<&Bytes>, root: bool) -> 
     let inside = |key: &Bytes| low.is_none_or(|low| key >= low) && high.is_none_or(|h| key < h);
     match node {
         Node::Leaf(rows) => {
-            assert!(rows.len() <= CAPACITY && (root || !rows.is_empty()));
-            assert!(rows.is_sorted_by(|a, b| a.0 < b.0));
-            assert!(rows.iter().all(|(key, _)| inside(key)));
+            assert!(rows.len() <= CAPACITY && (root || rows.len() > 0));
+            assert!(rows.is_sound());
+            assert!(rows.entries().iter().all(|(key, _)| inside(key)));
             0
         }
         Node::Inner(inner) => {
             assert!(inner.children.len() <= CAPACITY);
             assert!(inner.children.len() >= if root { 2 } else { 1 });
             assert_eq!(inner.separators.len() + 1, inner.children.len());
+            assert!(inner.separators.is_sound());
             let depths: Vec<usize> = (0..inner.children.len())
                 .map(|at| {
-                    let low = if at == 0 { low } else { inner.separators.get(at - 1) };
-                    check(&inner.children[at], low, inner.separators.get(at).or(high), false)
+                    let low = if at == 0 { low } else { inner.separators.entries().get(at - 1) };
+                    check(&inner.children[at], low, inner.separators.entries().get(at).or(high), false)
                 })
                 .collect();
             assert!(depths.windows(2).all(|pair| pair[0] == pair[1]));
@@ -106,6 +109,54 @@ proptest! {
             same(tree, model);
         }
     }
+}
+
+fn bound() -> impl Strategy<Value = Bound<Bytes>> {
+    let at = 0..1_200u16;
+    prop_oneof![
+        4 => at.clone().prop_map(|at| Bound::Included(key(at))),
+        4 => at.prop_map(|at| Bound::Excluded(key(at))),
+        1 => Just(Bound::Unbounded),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_scan_gives_what_is_in_the_range(
+        keys in proptest::collection::btree_set(0..1_200u16, 0..600),
+        ranges in proptest::collection::vec((bound(), bound()), 20),
+    ) {
+        let (mut tree, mut model) = (Tree::default(), BTreeMap::new());
+        for n in keys.iter().rev().filter(|n| *n % 2 == 0).chain(&keys) {
+            tree.insert(key(*n), Bytes::new());
+            model.insert(key(*n), Bytes::new());
+        }
+        for (lower, upper) in ranges {
+            let range = KeyRange::new(lower, upper);
+            let inside = || model.iter().filter(|(key, _)| range.contains(key));
+            prop_assert!(Rows::forward(tree.root(), &range).map(|(k, v)| (k, v)).eq(inside()), "{range:?}");
+            prop_assert!(Rows::reverse(tree.root(), &range).map(|(k, v)| (k, v)).eq(inside().rev()), "{range:?}");
+        }
+    }
+}
+
+/// The range of a key that is not there may lie between two leaves; then the second is not looked at.
+#[test]
+fn a_scan_stops_between_two_leaves() {
+    let mut tree = Tree::default();
+    for n in 0..10_000u16 {
+        tree.insert(key(2 * n), Bytes::new());
+    }
+    let last = u16::try_from(2 * (CAPACITY - 1)).unwrap();
+    let range = KeyRange::all().starting_at(key(last)).before(key(last + 1));
+    let mut rows = Rows::forward(tree.root(), &range);
+    assert!(!rows.is_in_last_leaf());
+    assert_eq!(rows.by_ref().count(), 1);
+    assert!(rows.is_in_last_leaf() && rows.leaves == 1);
+    let range = KeyRange::all().starting_at(key(last + 2)).before(key(last + 4));
+    let mut rows = Rows::reverse(tree.root(), &range);
+    assert_eq!(rows.by_ref().count(), 1);
+    assert_eq!(rows.leaves, 1);
 }
 
 #[test]

@@ -17,7 +17,12 @@ impl ClientCore {
     /// # Errors
     ///
     /// The server is at fault. Nothing of this message was taken in; the caller ends the connection.
-    pub(in crate::client) fn message(&mut self, now: Timestamp, connection: ConnectionId, message: Checked) -> Result<(), Fault> {
+    pub(in crate::client) fn message(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        message: Checked,
+    ) -> Result<(), Fault> {
         self.advance(now);
         let Some(link) = self.links.get_mut(&connection) else { return Ok(()) };
         match (link.ready, message) {

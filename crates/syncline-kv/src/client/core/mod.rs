@@ -277,7 +277,6 @@ impl ClientCore {
         }
         self.touched.push(Touched::All(scope.clone()));
     }
-
 }
 
 #[cfg(test)]

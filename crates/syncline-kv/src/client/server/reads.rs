@@ -11,13 +11,13 @@ use syncline_core::machine::Perform;
 use syncline_crypto::PublicKey;
 use syncline_storage::blocking;
 
-use super::WatchServer;
 use super::super::wire::{Id, Scope};
+use super::WatchServer;
 use crate::authority::{Authority, Op};
 use crate::item::{Entry, EntryId, GrantId, Item, Reads as ReadPolicy};
 use crate::path::Key;
-use crate::tree::{Changed, Changes, KvError, Listing, Tree};
 use crate::tree::Scope as TreeScope;
+use crate::tree::{Changed, Changes, KvError, Listing, Tree};
 
 /// Rotations and revocations that are sent before anything else gets its turn.
 const ITEMS_AT_ONCE: usize = 1_024;
@@ -54,7 +54,10 @@ pub(super) enum Response {
     Read(Id, Option<Values>),
     /// Whether there are more of them.
     Revocations(Vec<Item>, bool),
-    Checked { age: Option<u64>, scopes: Vec<(Id, Standing)> },
+    Checked {
+        age: Option<u64>,
+        scopes: Vec<(Id, Standing)>,
+    },
     Failed(SyncError),
 }
 
@@ -200,6 +203,9 @@ impl Session {
         };
         // Taken after the values, it has all that they rest on.
         let authority = self.tree.authority();
+        if !self.may_read(&authority, scope) {
+            return Ok(None);
+        }
         let items = self.told().grants_of(&authority, found.iter().filter_map(|(_, entry)| entry.as_ref()));
         Ok(Some(Values { items, found, next, held: self.is_held(scope)? }))
     }

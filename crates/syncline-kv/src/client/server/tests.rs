@@ -21,9 +21,7 @@ fn key(path: &str) -> Key {
 }
 
 fn changed(path: &str) -> Response {
-    let mut changed = Changed::default();
-    changed.keys = BTreeSet::from([key(path)]);
-    Response::Changed(changed)
+    Response::Changed(Changed { keys: BTreeSet::from([key(path)]), ..Changed::default() })
 }
 
 /// Nothing was found.
@@ -83,8 +81,7 @@ fn revocations_come_behind_the_values_that_they_change() {
     respond(&mut machine, nothing(0, "/x"));
     respond(&mut machine, nothing(1, "/y"));
     assert!(respond(&mut machine, Response::Revocations(vec![], false)).is_empty());
-    let mut authority = Changed::default();
-    authority.authority = true;
+    let authority = Changed { authority: true, ..Changed::default() };
     let check = respond(&mut machine, Response::Changed(authority));
     assert!(matches!(check[..], [Request::Check(_)]));
     let standing = Standing { allowed: true, held: false };

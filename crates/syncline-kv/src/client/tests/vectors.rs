@@ -145,13 +145,3 @@ proptest! {
         prop_assert!(decode(&bytes).map_or(true, |found| found != message));
     }
 }
-
-/// Prints the first part of the file.
-#[test]
-#[ignore = "writes what the file should say"]
-fn print() {
-    for (name, message) in messages() {
-        let hex: String = encoded(&message).iter().map(|byte| format!("{byte:02x}")).collect();
-        println!("    {{\"name\": \"{name}\", \"hex\": \"{hex}\"}},");
-    }
-}

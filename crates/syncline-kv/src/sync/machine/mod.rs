@@ -70,10 +70,14 @@ pub(super) enum Response {
     Opened(Option<Box<Agreed>>),
     Stepped(SetName, Stepped),
     Queued,
-    Changed { lagged: bool },
+    Changed {
+        lagged: bool,
+    },
     Page(Page),
     Applied(Applied),
-    Woken { finish: bool },
+    Woken {
+        finish: bool,
+    },
     Closed,
     /// The peer may not, or not any more, be told anything.
     Barred,

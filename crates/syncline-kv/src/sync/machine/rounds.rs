@@ -61,9 +61,7 @@ impl KvMachine {
         }
         let is_time = match (self.stage, set) {
             (Stage::System, SetName::System) => !self.round.is_done,
-            (Stage::System, SetName::Entries) => {
-                self.is_initiator && self.round.is_done && self.round.system_end_came
-            }
+            (Stage::System, SetName::Entries) => self.is_initiator && self.round.is_done && self.round.system_end_came,
             (Stage::Entries, SetName::Entries) => self.is_initiator || !self.round.is_done,
             (Stage::After, SetName::Entries) => self.is_initiator,
             (Stage::Entries | Stage::After, SetName::System) => false,
@@ -253,7 +251,8 @@ impl KvMachine {
             Stage::Entries => self.round.has_begun && !self.round.is_done || self.is_initiator && !self.round.has_begun,
             Stage::After => false,
         };
-        let is_missing = is_missing && !self.stage.set().is_some_and(|set| self.is_one_sided(set) && set == SetName::Entries);
+        let is_missing =
+            is_missing && !self.stage.set().is_some_and(|set| self.is_one_sided(set) && set == SetName::Entries);
         if is_missing && self.round.number == 0 {
             return Err(unexpected("the peer was done before the sets were reconciled"));
         }

@@ -6,10 +6,10 @@ use syncline_core::SyncError;
 use syncline_core::clock::Timestamp;
 
 use super::world::{World, key, text};
+use syncline_core::clock::{Clock, Hlc};
 use syncline_kv::client::{Dirtiness, State, Value, WatchLimits};
 use syncline_kv::item::{EntryDraft, GrantDraft, Leaves, Ops, Quota, Reads, Value as ItemValue};
 use syncline_kv::path::{KeyFilter, Pattern, Subtree};
-use syncline_core::clock::{Clock, Hlc};
 
 fn draft(world: &World, audience: syncline_crypto::PublicKey, pattern: &str, ops: Ops) -> GrantDraft {
     GrantDraft {

@@ -88,7 +88,6 @@ impl World {
         client
     }
 
-
     fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         self.pool.spawner().spawn_local(future).expect("the pool is there");
     }
@@ -114,7 +113,8 @@ impl World {
         let (server, ended) = (Arc::new(server.clone()), Rc::clone(&server_end));
         let accept = async move {
             let (mut rx, mut tx) = there.compat().split();
-            let mut app = futures::sink::drain::<syncline_core::FromSync<WatchQuery>>().sink_map_err(|never| match never {});
+            let mut app =
+                futures::sink::drain::<syncline_core::FromSync<WatchQuery>>().sink_map_err(|never| match never {});
             let done = server.accept(Box::new(&mut tx), Box::new(&mut rx), Box::new(&mut app)).await;
             *ended.borrow_mut() = Some(done);
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use syncline_core::clock::{Hlc, Timestamp};
 use syncline_crypto::{PublicKey, SigningKey};
-use syncline_storage::{Database, MemoryDb};
+use syncline_storage::MemoryDb;
 
 use syncline_kv::item::{GrantDraft, GrantId, Namespace, NamespaceId, Ops, Quota};
 use syncline_kv::path::{Key, Pattern};
@@ -28,10 +28,6 @@ pub(crate) fn namespace(root: &SigningKey) -> Namespace {
 
 pub(crate) fn tree(namespace: &Namespace) -> Tree {
     Tree::open(Arc::new(MemoryDb::new()), namespace).expect("memory opens")
-}
-
-pub(crate) fn tree_on(db: &Arc<dyn Database>, namespace: &Namespace) -> Tree {
-    Tree::open(Arc::clone(db), namespace).expect("opens")
 }
 
 /// A grant by a root, to be changed.

@@ -189,13 +189,14 @@ fn a_value_without_a_valid_chain_ends_the_connection_and_is_never_shown() {
     *forged.last_mut().unwrap() ^= 1;
     let forged = Entry::decode(forged.into()).unwrap();
     let stranger = World { root: world.author.clone(), ..World::new() }.put(X, 1);
-    let is_expected: [(Entry, fn(&Fault) -> bool); 4] = [
-        (of_other_key, |fault| matches!(fault, Fault::NotAsked(_))),
+    let is_not_asked: fn(&Fault) -> bool = |fault| matches!(fault, Fault::NotAsked(_));
+    let cases = [
+        (of_other_key, is_not_asked),
         (unfounded, |fault| matches!(fault, Fault::Unfounded(_))),
         (forged, |fault| *fault == Fault::Signature),
         (stranger, |fault| matches!(fault, Fault::Unauthorized(_))),
     ];
-    for (entry, is_expected) in is_expected {
+    for (entry, is_expected) in cases {
         let mut core = world.core();
         core.subscribe(now, &scope(X));
         let a = core.welcome(now);

@@ -1,0 +1,40 @@
+//! The runs.
+
+use std::time::Duration;
+
+use syncline_testkit::cluster::{self, Campaign, Failure, Faults, Options, Rate, Report};
+
+use super::node::KvScenario;
+
+/// Within how long the honest nodes must be equal once faults have stopped: until what is stamped ahead is due, agents have
+/// given up their delays, and ten rounds of gossip have passed.
+const LIVENESS_MAX: Duration = Duration::from_secs(240 + 60 + 30 + 10 * 45);
+
+/// What one seed is like.
+pub(crate) fn options(seed: u64) -> Options {
+    let options = Options::draw(seed, 2..=6);
+    // One in a hundred is a large cluster, for a shorter time.
+    let is_large = seed % 100 == 99;
+    let faults = Faults {
+        // The wall clocks of this scenario are wrong in both directions.
+        skew_max: Duration::ZERO,
+        clock_jump: Rate::NEVER,
+        ..options.faults().clone()
+    };
+    let options = options.with_faults(faults).with_liveness_max(LIVENESS_MAX);
+    let options = if is_large { options.with_nodes(20).with_safety(Duration::from_secs(60)) } else { options };
+    // Mostly agents alone bring nodes together.
+    if seed % 4 == 0 { options } else { options.with_session(Rate::NEVER) }
+}
+
+/// Runs one seed.
+pub(crate) fn run(seed: u64) -> Result<Report, Box<Failure>> {
+    let options = options(seed);
+    cluster::run(&mut KvScenario::draw(seed, options.nodes()), seed, &options)
+}
+
+#[test]
+fn trees_agree_and_nobody_writes_without_a_grant() {
+    let totals = Campaign::from_env(0..40).with_twice(20).run(run);
+    println!("kv: {totals}");
+}
