@@ -15,7 +15,7 @@ mod status;
 mod syncing;
 #[cfg(feature = "swim")]
 #[cfg_attr(docsrs, doc(cfg(feature = "swim")))]
-pub mod swim {}
+pub mod swim;
 
 pub use book::AddressBook;
 pub use connector::NetConnector;

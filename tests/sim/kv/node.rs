@@ -28,7 +28,7 @@ use super::work;
 use super::world::{Role, SKEW, Setting, World, place_of};
 
 /// How often quarantine is looked at.
-const RELEASE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const RELEASE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// After how many checks of what has changed everything is looked at.
 const THOROUGH: u64 = 64;

@@ -15,7 +15,7 @@ use syncline_kv::sync::KvQuery;
 use syncline_kv::{Entry, Item};
 use syncline_testkit::cluster::{NodeClock, NodeId, Session};
 
-use super::node::Peer;
+use super::node::{Peer, RELEASE};
 use super::oracle::is_due;
 use super::world::{Role, SKEW};
 
@@ -133,6 +133,8 @@ pub(crate) fn run(node: &Rc<Peer>, session: Session, side: Side) -> LocalBoxFutu
 /// What a peer had when a session began.
 #[derive(Default)]
 struct Promise {
+    /// What this node's clock showed then.
+    at: Timestamp,
     entries: Vec<Entry>,
     system: Vec<Item>,
 }
@@ -144,7 +146,7 @@ fn promised_by(node: &Rc<Peer>, with: NodeId) -> Promise {
     let authority = peer.tree.authority();
     let revocations = authority.revocations().cloned().map(Item::Revocation);
     let grants = authority.grants().map(|grant| Item::Grant((**grant).clone()));
-    Promise { entries: peer.latest().unwrap_or_default(), system: grants.chain(revocations).collect() }
+    Promise { at: node.wall.now(), entries: peer.latest().unwrap_or_default(), system: grants.chain(revocations).collect() }
 }
 
 /// Something that was promised and is not here, without a reason.
@@ -162,11 +164,14 @@ fn lacks(node: &Rc<Peer>, promised: &Promise) -> Option<String> {
         }
     }
     let revocations = node.revocations();
+    // What was too far ahead waits until somebody looks again.
+    let at = promised.at.min(node.wall.now()).as_millis();
+    let at = Timestamp::from_millis(at.saturating_sub(2 * u64::try_from(RELEASE.as_millis()).unwrap_or_default()));
     for entry in &promised.entries {
         let oracle = node.world.oracle.borrow();
         let is_excused = !oracle.is_live(entry, &revocations)
             || !oracle.quotas(entry).is_empty()
-            || !is_due(entry, node.wall.now(), u64::try_from(SKEW.as_millis()).unwrap_or(u64::MAX));
+            || !is_due(entry, at, u64::try_from(SKEW.as_millis()).unwrap_or(u64::MAX));
         drop(oracle);
         let Ok(latest) = node.tree.latest(entry.key()) else { return None };
         if !is_excused && latest.is_none_or(|latest| latest.order() < entry.order()) {

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use syncline_core::clock::Hlc;
 use syncline_crypto::SigningKey;
 use syncline_kv::authority::Authority;
-use syncline_kv::item::{Item, OnRevoke};
-use syncline_kv::tree::{DryRun, Import, ImportReport, Listing, PutOptions, Revoked};
+use syncline_kv::item::Item;
+use syncline_kv::tree::{Import, ImportReport, Listing, PutOptions, Revoked};
 use syncline_kv::{Entry, Grant, GrantId, Key, KvError, Namespace, Subtree, Tree, Value};
 use syncline_storage::{RedbDb, StorageErrorKind};
 
-use super::{Access, Becomes, Ended, Preview, Watch, needs_agent};
+use super::{Access, Ended, Preview, Watch, needs_agent};
 use crate::failure::{Failure, Result};
 use crate::home::Home;
 use crate::out::record::{ExportRecord, ImportRecord, StatusRecord};
@@ -61,10 +61,6 @@ pub fn open_tree(path: &Path, namespace: &Namespace) -> Result<Tree> {
 
 #[async_trait]
 impl Access for Direct {
-    fn namespace(&self) -> &Namespace {
-        &self.namespace
-    }
-
     async fn authority(&self) -> Result<Arc<Authority>> {
         Ok(self.tree.authority())
     }
@@ -95,7 +91,9 @@ impl Access for Direct {
     }
 
     async fn dry_run(&self, grant: GrantId) -> Result<Preview> {
-        Ok(preview(self.tree.dry_run(grant, PREVIEW_MAX)?, self.namespace.on_revoke()))
+        let run = self.tree.dry_run(grant, PREVIEW_MAX)?;
+        let keys = run.keys.into_iter().map(|affected| (affected.key, affected.fallback.is_some()));
+        Ok(Preview::new(run.grants, keys, run.is_truncated, self.namespace.on_revoke()))
     }
 
     async fn revoke(&self, signer: &SigningKey, grant: GrantId) -> Result<Ended> {
@@ -103,8 +101,7 @@ impl Access for Direct {
     }
 
     async fn export(&self, to: &mut (dyn Write + Send)) -> Result<ExportRecord> {
-        let export = self.tree.export(&mut &mut *to)?;
-        Ok(ExportRecord { items: export.items, bytes: export.bytes })
+        Ok(ExportRecord { bytes: self.tree.export(&mut &mut *to)?.bytes })
     }
 
     async fn import(&self, from: Box<dyn Read + Send>) -> Result<ImportRecord> {
@@ -130,14 +127,6 @@ impl Access for Direct {
     async fn watch(&self, _subtree: &Subtree) -> Result<Box<dyn Watch>> {
         Err(needs_agent("a watch"))
     }
-}
-
-fn preview(run: DryRun, on_revoke: OnRevoke) -> Preview {
-    let becomes = |has_older| if has_older && on_revoke == OnRevoke::Fallback { Becomes::Older } else { Becomes::Unset };
-    let mut keys: Vec<(Key, Becomes)> =
-        run.keys.into_iter().map(|affected| (affected.key, becomes(affected.fallback.is_some()))).collect();
-    keys.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Preview { grants: run.grants, keys, is_truncated: run.is_truncated }
 }
 
 fn ended(revoked: Revoked) -> Ended {

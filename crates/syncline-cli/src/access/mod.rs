@@ -1,6 +1,7 @@
 //! A replica, however it is reached: its database, or the agent that has it open.
 
 mod direct;
+mod remote;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -9,22 +10,23 @@ use async_trait::async_trait;
 use syncline_core::clock::Hlc;
 use syncline_crypto::SigningKey;
 use syncline_kv::authority::Authority;
-use syncline_kv::item::RevocationId;
+use syncline_kv::item::{OnRevoke, RevocationId};
 use syncline_kv::tree::{Listing, PutOptions};
-use syncline_kv::{Entry, Grant, GrantId, Key, Namespace, Subtree, Value};
+use syncline_kv::{Entry, Grant, GrantId, Key, Subtree, Value};
 
 use crate::failure::{Code, Failure, Result};
 use crate::home::Home;
 use crate::out::record::{ExportRecord, ImportRecord, StatusRecord};
 
-pub use direct::{Direct, open_tree};
+pub use direct::open_tree;
+pub use remote::Remote;
+
+use direct::Direct;
 
 /// What commands need of a replica. Whoever is behind it never sees a secret key that is not its own: items are signed on this
 /// side.
 #[async_trait]
 pub trait Access: Send + Sync {
-    fn namespace(&self) -> &Namespace;
-
     /// All that is granted and revoked now.
     async fn authority(&self) -> Result<Arc<Authority>>;
 
@@ -68,6 +70,22 @@ pub struct Preview {
     pub is_truncated: bool,
 }
 
+impl Preview {
+    /// Of each key it is told whether an older value is still valid.
+    fn new(
+        grants: Vec<GrantId>,
+        keys: impl Iterator<Item = (Key, bool)>,
+        is_truncated: bool,
+        on_revoke: OnRevoke,
+    ) -> Self {
+        let falls_back = on_revoke == OnRevoke::Fallback;
+        let becomes = |has_older| if has_older && falls_back { Becomes::Older } else { Becomes::Unset };
+        let mut keys: Vec<(Key, Becomes)> = keys.map(|(key, has_older)| (key, becomes(has_older))).collect();
+        keys.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Self { grants, keys, is_truncated }
+    }
+}
+
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Becomes {
@@ -101,9 +119,12 @@ pub enum Seen {
     Live,
 }
 
-/// Reaches the replica of a directory.
+/// Reaches the replica of a directory: by its agent if one runs.
 pub async fn open(home: &Home) -> Result<Box<dyn Access>> {
     let namespace = home.namespace()?;
+    if let Some(remote) = Remote::connect(home, &namespace).await? {
+        return Ok(Box::new(remote));
+    }
     Ok(Box::new(Direct::open(home, &namespace)?))
 }
 

@@ -33,7 +33,7 @@ pub async fn export(context: &Context, args: &ExportArgs) -> Result<()> {
         // Half a bundle is good for nothing.
         let _ = fs::remove_file(path);
     })?;
-    context.out.confirm(&record, || format!("wrote {} into {}", items(record.items), path.display()))
+    context.out.confirm(&record, || format!("wrote {} into {}", count(record.bytes, "byte", "bytes"), path.display()))
 }
 
 fn finish(mut writer: BufWriter<File>) -> io::Result<()> {
@@ -50,14 +50,10 @@ pub async fn import(context: &Context, args: &ImportArgs) -> Result<()> {
     };
     let record = access::open(&context.home).await?.import(from).await?;
     context.out.confirm(&record, || {
-        format!("took in {}, {} known before, {} refused", items(record.new), record.known, record.refused)
+        format!("took in {}, {} known before, {} refused", count(record.new, "item", "items"), record.known, record.refused)
     })?;
     for reason in &record.reasons {
         context.out.detail(|| format!("refused: {reason}"));
     }
     Ok(())
-}
-
-fn items(number: u64) -> String {
-    count(number, "item", "items")
 }

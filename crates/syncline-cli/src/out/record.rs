@@ -244,12 +244,11 @@ pub struct AuthorizedRecord {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "export")]
 pub struct ExportRecord {
-    pub items: u64,
     pub bytes: u64,
 }
 
 /// A bundle that was read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(tag = "type", rename = "import")]
 pub struct ImportRecord {
     pub new: u64,

@@ -30,10 +30,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Framed<S> {
         Ok(Self { stream, limits })
     }
 
-    pub(super) fn limits(&self) -> &ControlLimits {
-        &self.limits
-    }
-
     /// The next frame; none if the other side has ended. Waits for its first byte as long as it takes.
     pub(super) async fn read(&mut self) -> Result<Option<Bytes>, ControlError> {
         let mut first = [0];

@@ -38,19 +38,19 @@ impl Request {
                 out.array(2).unsigned(1);
                 write_all(&mut out, items);
             }
-            Self::Latest(key) => drop(out.array(2).unsigned(2).text(key.as_str())),
-            Self::History(key) => drop(out.array(2).unsigned(3).text(key.as_str())),
+            Self::Latest(key) => _ = out.array(2).unsigned(2).text(key.as_str()),
+            Self::History(key) => _ = out.array(2).unsigned(3).text(key.as_str()),
             Self::List { subtree, after, limit, tombstones } => {
                 out.array(5).unsigned(4).text(subtree.as_str());
                 write_key(&mut out, after.as_ref());
                 out.unsigned(*limit).bool(*tombstones);
             }
-            Self::System => drop(out.array(1).unsigned(5)),
-            Self::Stamp => drop(out.array(1).unsigned(6)),
-            Self::DryRun { grant, limit } => drop(out.array(3).unsigned(7).bytes(grant.as_bytes()).unsigned(*limit)),
-            Self::Status => drop(out.array(1).unsigned(8)),
-            Self::Watch(subtree) => drop(out.array(2).unsigned(9).text(subtree.as_str())),
-            Self::Export => drop(out.array(1).unsigned(10)),
+            Self::System => _ = out.array(1).unsigned(5),
+            Self::Stamp => _ = out.array(1).unsigned(6),
+            Self::DryRun { grant, limit } => _ = out.array(3).unsigned(7).bytes(grant.as_bytes()).unsigned(*limit),
+            Self::Status => _ = out.array(1).unsigned(8),
+            Self::Watch(subtree) => _ = out.array(2).unsigned(9).text(subtree.as_str()),
+            Self::Export => _ = out.array(1).unsigned(10),
         }
         bytes.freeze()
     }
@@ -160,7 +160,7 @@ impl Response {
         let mut out = Writer::new(&mut bytes);
         let kind = self.kind();
         match self {
-            Self::Fault(fault) => drop(out.array(3).unsigned(kind).unsigned(fault.kind.code()).text(&fault.text)),
+            Self::Fault(fault) => _ = out.array(3).unsigned(kind).unsigned(fault.kind.code()).text(&fault.text),
             Self::Verdicts(verdicts) => {
                 out.array(2).unsigned(kind).array(verdicts.len() as u64);
                 verdicts.iter().for_each(|verdict| verdict.write(&mut out));
@@ -177,8 +177,8 @@ impl Response {
             Self::System { now, namespace } => {
                 out.array(3).unsigned(kind).unsigned(now.as_millis()).bytes(&namespace.encoded());
             }
-            Self::End | Self::Live | Self::Authority | Self::Reset => drop(out.array(1).unsigned(kind)),
-            Self::Stamp(stamp) => drop(out.array(2).unsigned(kind).unsigned(stamp.to_bits())),
+            Self::End | Self::Live | Self::Authority | Self::Reset => _ = out.array(1).unsigned(kind),
+            Self::Stamp(stamp) => _ = out.array(2).unsigned(kind).unsigned(stamp.to_bits()),
             Self::DryRun(run) => {
                 out.array(5).unsigned(kind);
                 run.write(&mut out);
@@ -194,7 +194,7 @@ impl Response {
                     None => out.null(),
                 };
             }
-            Self::Chunk(chunk) => drop(out.array(2).unsigned(kind).bytes(chunk)),
+            Self::Chunk(chunk) => _ = out.array(2).unsigned(kind).bytes(chunk),
         }
         bytes.freeze()
     }
@@ -524,7 +524,9 @@ impl MemberReport {
 impl DryRunReport {
     fn write(&self, out: &mut Writer<'_>) {
         out.array(self.grants.len() as u64);
-        self.grants.iter().for_each(|grant| drop(out.bytes(grant.as_bytes())));
+        for grant in &self.grants {
+            out.bytes(grant.as_bytes());
+        }
         out.array(self.keys.len() as u64);
         for (key, entry, fallback) in &self.keys {
             out.array(3).text(key.as_str()).bytes(entry.as_bytes());
@@ -558,7 +560,9 @@ pub(super) fn decode_items(items: Vec<Bytes>) -> Result<Vec<Item>, ControlError>
 
 fn write_all(out: &mut Writer<'_>, all: &[Bytes]) {
     out.array(all.len() as u64);
-    all.iter().for_each(|bytes| drop(out.bytes(bytes)));
+    for bytes in all {
+        out.bytes(bytes);
+    }
 }
 
 fn write_key(out: &mut Writer<'_>, key: Option<&Key>) {

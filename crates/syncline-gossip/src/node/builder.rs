@@ -15,7 +15,9 @@ use syncline_net::{Node, NodeLimits, PeerAddr, PeerId};
 use super::{Chores, KvNode, Running};
 use crate::event::EventSink;
 use crate::hub::Replica;
-use crate::links::{Dialler, Links};
+use crate::links::{Admits, Dialler, Links};
+#[cfg(feature = "swim")]
+use crate::swim::Swim;
 use crate::{AddressBook, GossipLimits, Hub, LinkLimits, StartError, TreeGossip};
 
 /// Builds a [`KvNode`].
@@ -33,6 +35,8 @@ pub struct KvNodeBuilder {
     gossip_limits: GossipLimits,
     node_limits: NodeLimits,
     quic: QuicConfig,
+    #[cfg(feature = "swim")]
+    swim: Option<crate::swim::SwimConfig>,
 }
 
 impl KvNodeBuilder {
@@ -51,6 +55,8 @@ impl KvNodeBuilder {
             gossip_limits: GossipLimits::default(),
             node_limits: NodeLimits::default(),
             quic: QuicConfig::default(),
+            #[cfg(feature = "swim")]
+            swim: None,
         }
     }
 
@@ -83,6 +89,16 @@ impl KvNodeBuilder {
             book.insert(addr);
         }
         self.book = book;
+        self
+    }
+
+    /// Finds members over UDP, and dials them. They dial where this node [listens](Self::listen), or the address that the settings
+    /// advertise for that; on a shared node, or one that only dials, nothing else is known.
+    #[cfg(feature = "swim")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "swim")))]
+    #[must_use]
+    pub fn swim(mut self, config: crate::swim::SwimConfig) -> Self {
+        self.swim = Some(config);
         self
     }
 
@@ -166,9 +182,20 @@ impl KvNodeBuilder {
             let open = move || TreeGossip::with_events(tree, node, sync, clock, limits, events);
             runtime.spawn_blocking(open).await.map_err(|_| StartError::NoRuntime)??
         };
-        let admits = admits(me, &self.tree, &self.clock, &gossip, &self.book);
-        let links = Links::with_events(self.link_limits, Arc::new(admits), events.clone());
+        let admits: Admits = Arc::new(admits(me, &self.tree, &self.clock, &gossip, &self.book));
+        let links = Links::with_events(self.link_limits, Arc::clone(&admits), events.clone());
         let namespace = self.tree.id();
+        #[cfg(feature = "swim")]
+        let swim = match self.swim {
+            Some(config) => {
+                let quic = local.or(config.advertise_quic).ok_or_else(|| {
+                    StartError::Swim(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no address to be dialled at"))
+                })?;
+                let joining = Swim::start(&self.key, namespace, quic, config, admits, self.book.clone());
+                Some(joining.await.map_err(StartError::Swim)?)
+            }
+            None => None,
+        };
         let replica = Replica { tree: self.tree.clone(), links: links.clone(), gossip: gossip.clone() };
         hub.insert(namespace, replica)?;
         let running = Running {
@@ -187,6 +214,8 @@ impl KvNodeBuilder {
             is_away: Arc::default(),
             tasks: Default::default(),
             stop: Default::default(),
+            #[cfg(feature = "swim")]
+            swim,
         };
         KvNode::start(running, self.config, self.chores)
     }

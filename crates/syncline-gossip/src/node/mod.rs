@@ -96,6 +96,8 @@ struct Running {
     is_away: Arc<AtomicBool>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    #[cfg(feature = "swim")]
+    swim: Option<crate::swim::Swim>,
 }
 
 impl KvNode {
@@ -144,6 +146,14 @@ impl KvNode {
         &self.running.node
     }
 
+    /// Who was found over UDP, if it looks for members there.
+    #[cfg(feature = "swim")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "swim")))]
+    #[must_use]
+    pub fn swim(&self) -> Option<&crate::swim::Swim> {
+        self.running.swim.as_ref()
+    }
+
     /// What happens from now on.
     #[must_use]
     pub fn events(&self) -> Events {
@@ -187,6 +197,10 @@ impl KvNode {
     /// Dropping the future leaves the replica stopped; calling again goes on.
     pub async fn shutdown(&self) -> ShutdownReport {
         let running = &self.running;
+        #[cfg(feature = "swim")]
+        if let Some(swim) = &running.swim {
+            swim.leave().await;
+        }
         running.stop();
         running.tasks.wait().await;
         let mut report = ShutdownReport { tasks_left: running.tasks.len(), ..ShutdownReport::default() };

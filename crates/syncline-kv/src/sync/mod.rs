@@ -8,6 +8,7 @@ mod limits;
 mod machine;
 mod memory;
 mod query;
+mod queue;
 mod session;
 mod sets;
 mod surroundings;

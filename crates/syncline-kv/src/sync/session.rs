@@ -2,28 +2,25 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use syncline_core::SyncError;
 use syncline_core::clock::Timestamp;
 use syncline_crypto::PublicKey;
-use syncline_reconcile::{Bound, Item as SetItem, ReconcileError, Reconciler, Span, SummaryIndex as _};
+use syncline_reconcile::{ReconcileError, Reconciler, SummaryIndex as _};
 
 use super::echoes::Echoes;
 use super::limits::Limits;
 use super::memory::{Memory, Who};
 use super::query::{KvQuery, OpenError};
+use super::queue::{self, Queue, Source};
 use super::sets::{self, Terms};
 use super::wire::{Capabilities, Counts, Digest, Hello, Message, Nonce, Refused};
 use crate::authority::Authority;
-use crate::item::{Grant, Item, RevocationId, RootRotate};
+use crate::item::RevocationId;
 use crate::path::Key;
 use crate::tree::{Changed, Changes, KvError, Scope, SetName, Tree, TreeView};
-
-/// Items whose places are read from an index at a time.
-const PLACES_AT_ONCE: usize = 1_024;
 
 /// Keys that changed and wait to be looked at. Beyond that everything is compared again.
 const KEYS_MAX: usize = 8_192;
@@ -71,24 +68,10 @@ pub(super) struct Session {
 struct Sending {
     view: Arc<TreeView>,
     reconciler: Option<Box<dyn Reconciler>>,
-    queue: VecDeque<Source>,
+    queue: Queue,
     /// Whose grants and such the peer has, or is sent.
     authority: Arc<Authority>,
 }
-
-/// Where items to send come from.
-enum Source {
-    /// A reconciliation found these.
-    Items { view: Arc<TreeView>, set: SetName, items: std::vec::IntoIter<SetItem> },
-    /// The peer has nothing: everything from here on.
-    Span { view: Arc<TreeView>, set: SetName, span: Span },
-    /// Keys that changed.
-    Keys(BTreeSet<Key>),
-    /// Grants and such that came.
-    Encoded(VecDeque<(ItemBytes, Bytes)>),
-}
-
-type ItemBytes = [u8; 32];
 
 /// What the peer sent.
 #[derive(Default)]
@@ -175,7 +158,7 @@ impl Setting {
         // Before the view, so that what comes in between is in one of them.
         let authority = tree.authority();
         let view = Arc::new(tree.view()?);
-        let sending = Sending { view, reconciler: None, queue: VecDeque::new(), authority };
+        let sending = Sending { view, reconciler: None, queue: Queue::default(), authority };
         Ok(Session {
             tree: tree.clone(),
             query,
@@ -264,7 +247,7 @@ impl Session {
             sending.reconciler = None;
         }
         if !step.have.is_empty() {
-            sending.queue.push_back(Source::Items { view, set, items: step.have.into_iter() });
+            sending.queue.push(Source::Items { view, set, items: step.have.into_iter() });
         }
         Ok(Stepped { reply: step.reply, is_done })
     }
@@ -274,7 +257,7 @@ impl Session {
         let mut sending = self.sending();
         sending.view = Arc::new(self.tree.view()?);
         let (view, span) = (Arc::clone(&sending.view), sets::span(&self.query, set, terms.on_rejection));
-        sending.queue.push_back(Source::Span { view, set, span });
+        sending.queue.push(Source::Span { view, set, span });
         Ok(())
     }
 
@@ -304,11 +287,11 @@ impl Session {
         if changed.authority {
             let now = self.tree.authority();
             let before = std::mem::replace(&mut sending.authority, Arc::clone(&now));
-            let items = news(&before, &now, terms.on_rejection);
-            sending.queue.push_back(Source::Encoded(items));
+            let items = queue::news(&before, &now, terms.on_rejection);
+            sending.queue.push(Source::Encoded(items));
         }
         if !changed.keys.is_empty() {
-            sending.queue.push_back(Source::Keys(changed.keys));
+            sending.queue.push(Source::Keys(changed.keys));
         }
         changed.lagged
     }
@@ -328,7 +311,7 @@ impl Session {
             sending.view.system.len().map_err(KvError::from)?
         };
         while bytes_left > 0 {
-            let Some((id, item)) = self.next_item(&mut sending.queue)? else { break };
+            let Some((id, item)) = sending.queue.next(&self.tree)? else { break };
             let will_be_refused = who.is_some_and(|who| self.memory.will_refuse(&who, version, &id));
             if will_be_refused || self.received().echoes.contains(&id) {
                 continue;
@@ -354,92 +337,10 @@ impl Session {
             page.messages.push(Message::Refused(refused));
         }
     }
-
-    /// The next item of the queue. What is gone meanwhile is left out.
-    fn next_item(&self, queue: &mut VecDeque<Source>) -> Result<Option<(ItemBytes, Bytes)>, KvError> {
-        loop {
-            match queue.pop_front() {
-                None => return Ok(None),
-                Some(Source::Items { view, set, mut items }) => {
-                    let Some(item) = items.next() else { continue };
-                    #[cfg(syncline_planted)]
-                    if item.id.as_bytes()[0] < 16
-                        && syncline_core::planted::is(syncline_core::planted::Bug::DropAnnounced)
-                    {
-                        queue.push_front(Source::Items { view, set, items });
-                        continue;
-                    }
-                    let bytes = view.item(set, &item)?;
-                    queue.push_front(Source::Items { view, set, items });
-                    if let Some(bytes) = bytes {
-                        return Ok(Some((*item.id.as_bytes(), bytes)));
-                    }
-                }
-                Some(Source::Span { view, set, span }) => {
-                    let items = places(&view, set, &span)?;
-                    let Some(last) = items.last() else { continue };
-                    let rest = Span { from: behind(last), to: span.to };
-                    queue.push_front(Source::Span { view: Arc::clone(&view), set, span: rest });
-                    queue.push_front(Source::Items { view, set, items: items.into_iter() });
-                }
-                Some(Source::Keys(mut keys)) => {
-                    let Some(key) = keys.pop_first() else { continue };
-                    let entries = self.tree.history(&key)?.into_iter().map(Item::Entry);
-                    queue.push_front(Source::Keys(keys));
-                    queue.push_front(Source::Encoded(entries.map(|item| (item.id_bytes(), item.encoded())).collect()));
-                }
-                Some(Source::Encoded(mut items)) => {
-                    let Some(item) = items.pop_front() else { continue };
-                    queue.push_front(Source::Encoded(items));
-                    return Ok(Some(item));
-                }
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("query", &self.query).field("remote", &self.remote).finish_non_exhaustive()
     }
-}
-
-/// The first items of a span.
-fn places(view: &TreeView, set: SetName, span: &Span) -> Result<Vec<SetItem>, KvError> {
-    let mut items = Vec::new();
-    view.set(set).items(span, &mut |key, id| {
-        items.push(SetItem::new(key, *id));
-        if items.len() < PLACES_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    Ok(items)
-}
-
-/// The least place behind an item.
-fn behind(item: &SetItem) -> Bound {
-    let mut id = *item.id.as_bytes();
-    for at in (0..id.len()).rev() {
-        if let Some(byte) = id.get_mut(at) {
-            *byte = byte.wrapping_add(1);
-            if *byte != 0 {
-                return Bound { key: item.key.clone(), id_prefix: id.to_vec() };
-            }
-        }
-    }
-    // Behind the greatest id there is: the next key.
-    let mut key = item.key.clone();
-    key.push(0);
-    Bound { key, id_prefix: Vec::new() }
-}
-
-/// The grants and such that were not there before.
-fn news(before: &Authority, now: &Authority, on_rejection: bool) -> VecDeque<(ItemBytes, Bytes)> {
-    let known: BTreeSet<_> = before.rotations().map(RootRotate::id).collect();
-    let rotations = now.rotations().filter(|rotation| !known.contains(&rotation.id())).cloned().map(Item::RootRotate);
-    let grants = now.grants().filter(|grant| before.grant(&grant.id()).is_none());
-    let grants = grants.map(|grant| Item::Grant(Grant::clone(grant)));
-    let revocations = now.revocations().filter(|found| !on_rejection && before.revocation(&found.id()).is_none());
-    let revocations = revocations.cloned().map(Item::Revocation);
-    // Revocations do not wait for grants that peers may not have yet; entries come behind all of these.
-    let items = rotations.chain(grants).chain(revocations);
-    items.map(|item| (item.id_bytes(), item.encoded())).collect()
 }
