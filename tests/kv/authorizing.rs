@@ -77,9 +77,15 @@ fn s2_a_grant_is_its_audiences_alone() {
 fn s2_one_bad_grant_among_good_ones_spoils_an_entry() {
     let tree = unset();
     let member = person(1);
-    let (good, narrow) = (grant(&tree, &member, "/a/**").id(), grant(&tree, &member, "/b/**").id());
-    let both = entry(&tree, &member, &[good, narrow], "/a/x", "v", stamp(1));
-    assert!(matches!(apply(&tree, at(1), both), Verdict::Unauthorized(Denied::Pattern { .. })));
+    let good = grant(&tree, &member, "/a/**").id();
+    // Some of them stand before the good one, some behind it.
+    for nth in 0..8 {
+        let mut narrow = draft(&tree, &member, "/b/**");
+        narrow.stamp = stamp(nth);
+        let narrow = tree.grant(at(0), &root(), narrow).expect("grants").id();
+        let both = entry(&tree, &member, &[good, narrow], "/a/x", "v", stamp(1));
+        assert!(matches!(apply(&tree, at(1), both), Verdict::Unauthorized(Denied::Pattern { .. })));
+    }
 }
 
 #[test]

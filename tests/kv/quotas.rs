@@ -225,7 +225,7 @@ fn what_was_taken_out_in_vain_comes_back() {
     assert_eq!(apply(&tree, at(1), sent(1, 900)), Verdict::OverQuota { grant: leaf.id() });
     assert_eq!(hash(&tree), before);
     tree.check().expect("rows agree");
-    assert_eq!(apply(&tree, at(1), sent(1, 400)), Verdict::Applied, "for this one it is enough");
+    assert_eq!(apply(&tree, at(1), sent(1, 460)), Verdict::Applied, "for this one it is enough");
     assert_eq!(text(&tree, &paths[2]), None);
     tree.check().expect("rows agree");
 }

@@ -1,4 +1,7 @@
-//! What the contestants sync: operations of signed logs, in a form that belongs to none of them.
+//! What the contestants sync: operations of signed logs, or signed entries of a key-value store, in a form that belongs to
+//! none of them.
+
+pub(crate) mod kv;
 
 use p2panda_core::{Body, Hash, Header, PrivateKey};
 use serde::{Deserialize, Serialize};
@@ -20,29 +23,42 @@ impl Topic {
     pub const ALL: Self = Self(1);
 }
 
-/// One signed operation.
+/// What kind of data is synced. A contestant knows one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Logs of operations, each of which is kept.
+    #[default]
+    Log,
+    /// Keys with values, of which the newest is kept, and the grants that allow them.
+    Kv,
+}
+
+/// One signed operation, or one signed item of a key-value store.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// The encoded header, as p2panda-core 0.3 makes it.
+    /// The encoded header, as p2panda-core 0.3 makes it; or the encoded item, which has no body.
     pub header: Vec<u8>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// One log of one author.
+/// One log of one author, or one key or grant of a key-value store.
 #[derive(Clone, Debug)]
 pub struct Log {
     /// The author's public key.
     pub author: [u8; 32],
-    /// Which of the author's logs.
+    /// Which of the author's logs, or of all keys and grants.
     pub id: u64,
-    /// Its operations, oldest first.
+    /// Its operations, oldest first. Those of a key are its entries, of which only the newest counts.
     pub operations: Vec<Operation>,
 }
 
 /// All logs of the topic.
 #[derive(Clone, Debug)]
 pub struct Dataset {
+    /// What they are.
+    pub kind: Kind,
     /// The logs, by author and id.
     pub logs: Vec<Log>,
 }
@@ -51,7 +67,7 @@ impl Dataset {
     /// `authors` x `logs` x `operations`, each operation with a body of this many bytes. The same data on every run.
     #[must_use]
     pub fn new(authors: u64, logs: u64, operations: u64, body: usize) -> Self {
-        let mut noise = Noise(0x243f_6a88_85a3_08d3);
+        let mut noise = Noise::new();
         let mut all = Vec::new();
         for author in 0..authors {
             let mut secret = [3; 32];
@@ -61,7 +77,12 @@ impl Dataset {
                 all.push(write(&key, id, operations, body, &mut noise));
             }
         }
-        Self { logs: all }
+        Self { kind: Kind::Log, logs: all }
+    }
+
+    /// Keys of many services. The same data on every run.
+    pub(crate) fn kv(shape: kv::Shape) -> Self {
+        kv::dataset(shape)
     }
 
     /// All operations.
@@ -112,6 +133,31 @@ impl Holdings {
         held
     }
 
+    /// Of a key-value store everything but what `lacks` names, by its place among the logs; and but the later values if the
+    /// holder `is_behind`.
+    pub(crate) fn of_keys(dataset: &Dataset, lacks: impl Fn(usize) -> bool, is_behind: bool) -> Self {
+        let height = |(at, log): (usize, &Log)| match (lacks(at), is_behind) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => log.operations.len(),
+        };
+        Self(dataset.logs.iter().enumerate().map(height).collect())
+    }
+
+    /// What is held once everything came that `other` holds.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(&here, &there)| here.max(there)).collect())
+    }
+
+    /// What a store keeps that was given all of this: of a key the newest value alone.
+    pub fn kept<'a>(&'a self, dataset: &'a Dataset) -> impl Iterator<Item = &'a Operation> {
+        self.logs(dataset).flat_map(|(_, held)| match dataset.kind {
+            Kind::Log => held,
+            Kind::Kv => &held[held.len().saturating_sub(1)..],
+        })
+    }
+
     /// The logs with the operations that are held of each.
     pub fn logs<'a>(&'a self, dataset: &'a Dataset) -> impl Iterator<Item = (&'a Log, &'a [Operation])> {
         dataset.logs.iter().zip(&self.0).map(|(log, &height)| (log, &log.operations[..height]))
@@ -156,6 +202,10 @@ fn write(key: &PrivateKey, id: u64, operations: u64, body: usize, noise: &mut No
 struct Noise(u64);
 
 impl Noise {
+    fn new() -> Self {
+        Self(0x243f_6a88_85a3_08d3)
+    }
+
     fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(len + 8);
         while bytes.len() < len {
@@ -184,6 +234,18 @@ mod tests {
         assert_eq!(other.0, [3, 3, 3, 1]);
         assert_eq!((some.lacking(&other, &dataset).count(), other.lacking(&some, &dataset).count()), (4, 1));
         assert_eq!(Holdings::all_but(&dataset, 12, 0..4), Holdings::none(&dataset));
+    }
+
+    #[test]
+    fn of_a_key_the_newest_value_is_kept_and_lacking() {
+        let dataset = Dataset::kv(kv::Shape { services: 2, keys: 3, value: 10, updated: 2 });
+        assert_eq!(dataset.logs.iter().map(|log| log.operations.len()).collect::<Vec<_>>(), [1, 1, 1, 1, 2, 1, 1, 2]);
+        let (all, behind) = (Holdings::all(&dataset), Holdings::of_keys(&dataset, |at| at == 2, true));
+        assert_eq!((behind.lacking(&all, &dataset).count(), all.lacking(&behind, &dataset).count()), (3, 0));
+        assert_eq!((behind.kept(&dataset).count(), all.kept(&dataset).count()), (7, 8));
+        assert_eq!(behind.with(&all), all);
+        let newest: Vec<&[u8]> = all.kept(&dataset).map(|operation| &operation.header[..]).collect();
+        assert_eq!(newest[4], dataset.logs[4].operations[1].header);
     }
 
     #[test]

@@ -12,5 +12,5 @@ pub mod progress;
 pub mod reconcile;
 pub mod run;
 
-pub use contestant::{Contestant, Contestants, Native};
-pub use dataset::{Dataset, Extensions, Holdings, Log, Operation, Topic};
+pub use contestant::{Contestant, Contestants, KeyValue, Native};
+pub use dataset::{Dataset, Extensions, Holdings, Kind, Log, Operation, Topic};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use syncline_kv::item::ItemError;
 use syncline_kv::tree::BundleError;
 use syncline_kv::{KvError, Verdict};
-use syncline_storage::{CommitError, StorageError, StorageErrorKind};
+use syncline_storage::{StorageError, StorageErrorKind};
 
 /// What the program ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,14 +22,14 @@ pub enum Code {
     Conflict,
 }
 
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> Self {
-        Self::from(match code {
-            Code::Failure => 1,
-            Code::Usage => 2,
-            Code::Denied => 3,
-            Code::NotFound => 4,
-            Code::Conflict => 5,
+impl Code {
+    pub fn exit(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Failure => 1,
+            Self::Usage => 2,
+            Self::Denied => 3,
+            Self::NotFound => 4,
+            Self::Conflict => 5,
         })
     }
 }
@@ -95,18 +95,22 @@ impl Failure {
 
     /// The whole text on one line: what failed, and from where that comes.
     pub fn text(&self) -> String {
-        let mut text = self.message.clone();
-        let mut source: Option<&dyn Error> = self.source.as_deref().map(|source| source as _);
-        while let Some(err) = source {
-            let cause = err.to_string();
-            // Errors that are transparent say the same twice.
-            if !text.ends_with(&cause) {
-                text = format!("{text}: {cause}");
-            }
-            source = err.source();
-        }
-        text
+        chained(&self.message, self.source.as_deref().map(|source| source as _))
     }
+}
+
+/// A text and the errors behind it.
+fn chained(text: &str, mut source: Option<&dyn Error>) -> String {
+    let mut text = text.to_owned();
+    while let Some(err) = source {
+        let cause = err.to_string();
+        // Many errors have what they come from in their own text.
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = err.source();
+    }
+    text
 }
 
 impl fmt::Display for Failure {
@@ -125,16 +129,7 @@ impl From<KvError> for Failure {
             KvError::NotApplied(verdict) => verdict_code(verdict),
             _ => Code::Failure,
         };
-        let message = err.to_string();
-        match err {
-            KvError::Storage(err) => storage(err),
-            KvError::Commit(CommitError::Storage(err)) => storage(err),
-            err => match err.source() {
-                // What the error is made of is told behind it.
-                Some(_) => Self::new(code, "the tree").because(err),
-                None => Self::new(code, message),
-            },
-        }
+        Self::new(code, chained(&err.to_string(), err.source()))
     }
 }
 
@@ -146,12 +141,8 @@ fn storage_code(err: &StorageError) -> Code {
     }
 }
 
-fn storage(err: StorageError) -> Failure {
-    Failure::new(storage_code(&err), "the replica's database").because(err)
-}
-
 /// What an item that was not taken means for who made it.
-pub fn verdict_code(verdict: &Verdict) -> Code {
+fn verdict_code(verdict: &Verdict) -> Code {
     match verdict {
         Verdict::Unauthorized(_)
         | Verdict::Revoked { .. }
@@ -167,7 +158,7 @@ pub fn verdict_code(verdict: &Verdict) -> Code {
 
 impl From<StorageError> for Failure {
     fn from(err: StorageError) -> Self {
-        storage(err)
+        Self::new(storage_code(&err), chained(&err.to_string(), err.source()))
     }
 }
 

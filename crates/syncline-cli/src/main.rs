@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             context.out.failure(&failure);
-            failure.code().into()
+            failure.code().exit()
         }
     }
 }

@@ -255,6 +255,7 @@ impl Fiend {
             return async { Err("does not want to".into()) }.boxed_local();
         }
         match rng.below(4) {
+            _ if self.world.setting.is_silent => self.silent(session.end),
             0 => self.silent(session.end),
             1 => self.raw(session.end, rng.bytes(200)),
             2 if initiates => {

@@ -23,6 +23,9 @@ use super::world::Role;
 /// How long a dial may take.
 const DIAL_MAX: Duration = Duration::from_secs(2);
 
+/// Sent messages that are remembered.
+const SENT_MAX: usize = 64;
+
 /// Messages that wait for the agent.
 const INBOX_MAX: usize = 512;
 
@@ -118,11 +121,15 @@ impl Peer {
         let journal = self.context.journal();
         match output {
             AgentOutput::Broadcast { bytes } => {
+                self.record(None, &bytes);
                 for peer in self.context.all().filter(|peer| self.world.role(*peer) != Role::Stranger) {
                     journal.send(peer, bytes.clone());
                 }
             }
-            AgentOutput::Send { to, bytes } => journal.send(to, bytes),
+            AgentOutput::Send { to, bytes } => {
+                self.record(Some(to), &bytes);
+                journal.send(to, bytes);
+            }
             AgentOutput::Sync { with } => {
                 self.dials.borrow_mut().insert(with, self.context.clock().now());
                 let going_on = self.dials.borrow().len() + self.open.borrow().len();
@@ -139,6 +146,14 @@ impl Peer {
             }
             AgentOutput::Apply { from, items } => self.apply_pushed(from, &items),
             _ => {}
+        }
+    }
+
+    fn record(&self, to: Option<NodeId>, bytes: &Bytes) {
+        let mut sent = self.sent.borrow_mut();
+        sent.push_back((self.context.clock().now(), to, bytes.clone()));
+        if sent.len() > SENT_MAX {
+            sent.pop_front();
         }
     }
 

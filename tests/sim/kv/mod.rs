@@ -10,5 +10,6 @@ mod planted;
 mod runs;
 mod session;
 mod stories;
+mod story;
 mod work;
 mod world;

@@ -23,7 +23,7 @@ use super::clock::WallClock;
 use super::foul::Fiend;
 use super::oracle::{by_grant, is_due};
 use super::session;
-use super::stories::Story;
+use super::story::Story;
 use super::work;
 use super::world::{Role, SKEW, Setting, World, place_of};
 
@@ -72,8 +72,10 @@ pub(crate) struct Peer {
     /// Sessions that the agent asked for: those that are not open yet, and those that are.
     pub(crate) dials: RefCell<BTreeMap<NodeId, Timestamp>>,
     pub(crate) open: RefCell<BTreeMap<NodeId, AbortHandle>>,
-    /// Sessions that have ended.
-    pub(crate) sessions: Cell<u64>,
+    /// Sessions that have ended, and how many of them were complete.
+    pub(crate) sessions: Cell<(u64, u64)>,
+    /// The last messages that the agent sent: to whom, if not to all, and when.
+    pub(crate) sent: RefCell<VecDeque<(Timestamp, Option<NodeId>, Bytes)>>,
     pub(crate) paused_until: Arc<AtomicU64>,
     changes: Changes,
     checks: Cell<u64>,
@@ -206,7 +208,8 @@ impl Peer {
             waker: RefCell::default(),
             dials: RefCell::default(),
             open: RefCell::default(),
-            sessions: Cell::new(0),
+            sessions: Cell::default(),
+            sent: RefCell::default(),
             paused_until: Arc::default(),
             checks: Cell::new(0),
         })

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use syncline_testkit::cluster::{self, Campaign, Failure, Faults, Options, Rate, Report};
 
+use syncline_testkit::seed::Rng;
+
 use super::node::KvScenario;
 
 /// Within how long the honest nodes must be equal once faults have stopped: until what is stamped ahead is due, agents have
@@ -21,8 +23,14 @@ pub(crate) fn options(seed: u64) -> Options {
         clock_jump: Rate::NEVER,
         ..options.faults().clone()
     };
-    let options = options.with_faults(faults).with_liveness_max(LIVENESS_MAX);
-    let options = if is_large { options.with_nodes(20).with_safety(Duration::from_secs(60)) } else { options };
+    let mut rng = Rng::new(seed ^ 0x72756e);
+    let options = options
+        .with_faults(faults)
+        .with_liveness_max(LIVENESS_MAX)
+        .with_safety(Duration::from_secs(60 + rng.below(540)))
+        .with_step(Rate::every(Duration::from_secs(1 + rng.below(15))));
+    let options =
+        if is_large { options.with_nodes(10 + rng.index(41)).with_safety(Duration::from_secs(45)) } else { options };
     // Mostly agents alone bring nodes together.
     if seed % 4 == 0 { options } else { options.with_session(Rate::NEVER) }
 }

@@ -114,7 +114,8 @@ pub(crate) fn run(node: &Rc<Peer>, session: Session, side: Side) -> LocalBoxFutu
     async move {
         let mut ending = ending;
         let result = Abortable::new(talk, registration).await;
-        node.sessions.set(node.sessions.get() + 1);
+        let (ended, complete) = node.sessions.get();
+        node.sessions.set((ended + 1, complete + u64::from(matches!(result, Ok(Ok(()))))));
         match result {
             Ok(Ok(())) => {
                 ending.outcome = Outcome::Completed { moved: moved.load(Ordering::SeqCst) };

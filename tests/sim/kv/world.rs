@@ -53,6 +53,8 @@ pub(crate) struct Setting {
     /// By how many milliseconds clocks may be wrong.
     pub(crate) clock_error_max: u64,
     pub(crate) pauses: bool,
+    /// Whether those who play foul say nothing in sessions, and do nothing else.
+    pub(crate) is_silent: bool,
 }
 
 impl Setting {
@@ -67,6 +69,7 @@ impl Setting {
             roles: vec![Role::Honest; nodes],
             clock_error_max: 0,
             pauses: false,
+            is_silent: false,
         }
     }
 
@@ -98,6 +101,7 @@ impl Setting {
                 _ => rng.below(240_000),
             },
             pauses: rng.chance(1, 2),
+            is_silent: false,
         }
     }
 }

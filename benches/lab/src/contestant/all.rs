@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{Contestant, Native, Original};
+use super::{Contestant, KeyValue, Native, Original};
 
 /// Everybody who can take part, by name.
 #[derive(Clone, Default)]
@@ -13,7 +13,8 @@ impl Contestants {
     /// Those that this crate knows. **A new version of our protocol is registered here.**
     #[must_use]
     pub fn built_in() -> Self {
-        Self::default().with(Native::log_v1()).with(Native::log_v2()).with(Original)
+        let logs = Self::default().with(Native::log_v1()).with(Native::log_v2()).with(Original);
+        logs.with(KeyValue::whole()).with(KeyValue::below_a_prefix())
     }
 
     /// Adds one. Of two with the same name the later one counts.

@@ -4,6 +4,7 @@
 //! [`Native`]; one from elsewhere implements [`Contestant`] and [`Node`].
 
 mod all;
+mod key_value;
 mod native;
 mod p2panda;
 
@@ -17,9 +18,10 @@ use futures::future::BoxFuture;
 use futures::{AsyncRead, AsyncWrite};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Dataset, Holdings, Operation};
+use crate::dataset::{Dataset, Holdings, Kind, Operation};
 
 pub use all::{Contestants, UnknownContestant};
+pub use key_value::KeyValue;
 pub(crate) use native::verify_batch;
 pub use native::{Native, Parts, TopicLogs};
 pub use p2panda::Original;
@@ -182,6 +184,11 @@ pub struct Setup<'a> {
 pub trait Contestant: Send + Sync {
     /// How it is called on the command line and in the results.
     fn name(&self) -> &str;
+
+    /// What it syncs: logs, unless it says otherwise. It is only given datasets of this kind.
+    fn kind(&self) -> Kind {
+        Kind::Log
+    }
 
     /// A node.
     fn node(&self, setup: &Setup<'_>) -> Arc<dyn Node>;

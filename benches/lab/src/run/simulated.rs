@@ -11,7 +11,7 @@ use syncline_testkit::seed::Rng;
 
 use super::meter::Meter;
 use super::{Link, RunError};
-use crate::contestant::{Contestant, Node, Receive, Received, Role, Setup, Side, Stream};
+use crate::contestant::{Contestant, Node, Receive, Received, Role, Setup, Side, Stream, Tally};
 use crate::dataset::{Dataset, Holdings};
 
 /// What went over the link, and how long it took.
@@ -62,17 +62,13 @@ impl Scene<'_> {
                 return Err(format!("the {side} did not get {missing} of {} operations", lacking().count()));
             }
             redundant += received.tally().operations.saturating_sub(lacking().count() as u64);
-            let expected = crate::contestant::Tally::of(held(own, self.dataset).chain(lacking()));
+            let expected = Tally::of(own.with(peers).kept(self.dataset));
             if self.receive == Receive::Ingest && node.stored() != expected {
                 return Err(format!("the {side} stored {:?} instead of {expected:?}", node.stored()));
             }
         }
         Ok(redundant)
     }
-}
-
-fn held<'a>(holdings: &'a Holdings, dataset: &'a Dataset) -> impl Iterator<Item = &'a crate::dataset::Operation> {
-    holdings.logs(dataset).flat_map(|(_, held)| held)
 }
 
 /// Bytes that arrive together. A simulated write arrives when its last byte does.

@@ -11,17 +11,17 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use syncline_core::clock::Hlc;
-use syncline_crypto::SigningKey;
+use syncline_crypto::{PublicKey, SigningKey};
 use syncline_gossip::control::{Change, Client, ControlError, MemberReport, VerdictKind, WatchEvents, connect_unix};
-use syncline_kv::authority::Authority;
+use syncline_kv::authority::{Authority, Authorization, Op};
 use syncline_kv::item::{Item, OnRevoke};
 use syncline_kv::tree::{Import, Listing, PutOptions};
-use syncline_kv::{Entry, Grant, GrantId, Key, Namespace, Subtree, Tree, Value};
+use syncline_kv::{Entry, Grant, GrantId, Key, Namespace, Pattern, Subtree, Tree, Value};
 use tokio::io::AsyncWrite;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
-use super::{Access, Becomes, Ended, Preview, Seen, Watch};
+use super::{Access, Ended, Preview, Seen, Watch};
 use crate::failure::{Code, Failure, Result};
 use crate::home::Home;
 use crate::out::record::{ExportRecord, ImportRecord, MemberRecord, StatusRecord};
@@ -77,6 +77,31 @@ impl Remote {
         Ok(())
     }
 
+    /// Fetches what counts for the quotas under which somebody writes a key. Without that the tree in memory could not tell that a
+    /// quota is used up, and the agent would make room at the cost of another key.
+    async fn fill_quotas(&self, tree: &Tree, who: &PublicKey, key: &Key) -> Result<()> {
+        let authority = tree.authority();
+        let Ok(Authorization::Grants(leaves)) = authority.authorize(who, key, Op::Write, now()) else { return Ok(()) };
+        let limited = leaves.iter().flat_map(|leaf| authority.quotas(leaf).map(|(grant, _)| grant));
+        // All that is written under a grant has its keys, so the widest beginnings are enough.
+        let mut subtrees: Vec<Subtree> =
+            limited.filter_map(|grant| authority.grant(&grant)).map(|grant| subtree_around(grant.pattern())).collect();
+        subtrees.sort_by_key(|subtree| subtree.as_str().len());
+        while let Some(subtree) = subtrees.first().cloned() {
+            subtrees.retain(|other| !subtree.includes(other));
+            let mut listing = Listing::of(subtree).with_tombstones();
+            loop {
+                let (entries, next) = self.list(listing.clone()).await?;
+                tree.apply(now(), entries.into_iter().map(Item::Entry).collect())?;
+                match next {
+                    Some(next) => listing = listing.after(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A tree with the values that a revocation ends, at most as many as the agent tells of, and whether there are more.
     async fn affected(&self, grant: GrantId) -> Result<(Tree, bool)> {
         let tree = self.system_tree().await?;
@@ -114,6 +139,7 @@ impl Access for Remote {
         // The new entry must be greater than what is there, and name it.
         let history = self.client.lock().await.history(key).await.map_err(failed)?;
         tree.apply(now(), history.into_iter().map(Item::Entry).collect())?;
+        self.fill_quotas(&tree, &signer.public_key(), key).await?;
         let entry = tree.put_with(now(), signer, key, value, options)?;
         self.hand_in(&[Item::Entry(entry.clone())]).await?;
         Ok(entry)
@@ -205,6 +231,12 @@ impl Access for Remote {
         let events = client.watch(subtree).await.map_err(failed)?;
         Ok(Box::new(Watching { events, known: BTreeSet::new(), untold: None, removed: Vec::new() }))
     }
+}
+
+/// A subtree that has all keys of a pattern.
+fn subtree_around(pattern: &Pattern) -> Subtree {
+    let (path, _) = pattern.literal_prefix().rsplit_once('/').unwrap_or_default();
+    path.parse().unwrap_or_else(|_| Subtree::all())
 }
 
 fn member(member: &MemberReport) -> MemberRecord {

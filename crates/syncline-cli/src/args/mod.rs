@@ -41,7 +41,7 @@ pub struct Global {
     #[arg(long, global = true, env = "SYNCLINE_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
     /// The file with the secret key to sign with [default: syncline/key in $XDG_CONFIG_HOME or ~/.config]
-    #[arg(long, global = true, env = "SYNCLINE_KEY", hide_env_values = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(id = "key_file", long = "key", global = true, env = "SYNCLINE_KEY", hide_env_values = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key: Option<PathBuf>,
     /// One JSON object per line, for programs
     #[arg(long, global = true)]

@@ -21,12 +21,12 @@ pub enum OpsArg {
     ReadWrite,
 }
 
-impl From<OpsArg> for Ops {
-    fn from(ops: OpsArg) -> Self {
-        match ops {
-            OpsArg::Read => Self::Read,
-            OpsArg::Write => Self::Write,
-            OpsArg::ReadWrite => Self::ReadWrite,
+impl OpsArg {
+    pub fn ops(self) -> Ops {
+        match self {
+            Self::Read => Ops::Read,
+            Self::Write => Ops::Write,
+            Self::ReadWrite => Ops::ReadWrite,
         }
     }
 }

@@ -51,7 +51,7 @@ pub async fn grant(context: &Context, args: GrantArgs) -> Result<()> {
         issuer,
         audience,
         pattern,
-        ops: ops.into(),
+        ops: ops.ops(),
         depth: args.depth,
         not_before: args.not_before.map(|begin| begin.after(now)),
         not_after: args.not_after.map(|end| end.after(now)),

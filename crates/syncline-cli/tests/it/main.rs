@@ -1,1 +1,11 @@
-//! The tool as its users run it.
+//! The tool as its users run it: the real program, in directories of its own. Nothing here depends on how fast the machine is:
+//! what will be so is waited for, with a deadline that only a fault reaches.
+
+mod agents;
+mod bundles;
+mod commands;
+mod faults;
+mod json;
+mod keys;
+mod readme;
+mod world;

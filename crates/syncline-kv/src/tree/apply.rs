@@ -99,11 +99,13 @@ impl Inner {
         self.check_signatures(&items, &mut verdicts);
         let pending = in_order(items, &verdicts);
         let mut taken = Vec::new();
-        let done = self.decide(&mut work, writer, pending, &mut verdicts, &mut taken).and_then(|()| {
+        let decided = self.decide(&mut work, writer, pending, &mut verdicts, &mut taken).and_then(|()| {
             also(&mut work.batch);
-            let finished = work.finish()?;
-            self.commit(writer, now, finished)
+            work.finish()
         });
+        // An engine that copies what a snapshot still shows need not do so.
+        drop(snapshot);
+        let done = decided.and_then(|finished| self.commit(writer, now, finished));
         if let Err(err) = done {
             // They may not have been stored, so they wait on.
             for (awaited, item) in taken {
