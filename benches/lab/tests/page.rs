@@ -10,25 +10,30 @@ use std::process::Command;
 
 use browser::{Browser, Picture, Rect};
 
+/// Workloads on the page.
+const WORKLOADS: usize = 5;
+
 /// Runs `cargo lab run` and gives the page.
 fn page(folder: &Path) -> String {
-    let workload = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workload.toml");
+    const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let workloads = format!("cold,both-ways,{EXAMPLES}/workload.toml,kv-both-ways,{EXAMPLES}/kv-workload.toml");
     let output = Command::new(env!("CARGO_BIN_EXE_syncline-lab"))
-        .args(["run", "--quick", "--protocol", "log-v1,p2panda-0.3", "--link", "rtt=50ms,down=10mbit,up=2mbit"])
-        .args(["--workload", &format!("cold,both-ways,{workload}"), "--out"])
+        .args(["run", "--quick", "--link", "rtt=50ms,down=10mbit,up=2mbit"])
+        .args(["--protocol", "log-v1,p2panda-0.3,kv,kv-prefix", "--workload", &workloads, "--out"])
         .arg(folder)
         .output()
         .expect("the program starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let terminal = String::from_utf8_lossy(&output.stdout);
     assert_eq!(terminal.lines().filter(|line| line.contains("p2panda-0.3")).count(), 3, "{terminal}");
-    for (file, lines) in [("outcomes.csv", 1 + 6), ("rtt.csv", 1 + 30), ("difference.csv", 1 + 10)] {
+    assert_eq!(terminal.lines().filter(|line| line.contains("kv-prefix")).count(), 2, "{terminal}");
+    for (file, lines) in [("outcomes.csv", 1 + 10), ("rtt.csv", 1 + 50), ("difference.csv", 1 + 20)] {
         let text = std::fs::read_to_string(folder.join(file)).expect("the file is there");
         assert_eq!(text.lines().count(), lines, "{file}");
     }
     let json = std::fs::read_to_string(folder.join("run.json")).expect("the file is there");
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!(json["outcomes"].as_array().map(Vec::len), Some(6));
+    assert_eq!(json["outcomes"].as_array().map(Vec::len), Some(10));
     std::fs::read_to_string(folder.join("index.html")).expect("the page is there")
 }
 
@@ -44,9 +49,14 @@ fn colour(page: &str, name: &str) -> [u8; 3] {
     }
 }
 
+/// The series whose marks are in a plot: the protocols of the plot's kind. The first three workloads are logs.
+fn series(plot: &str) -> [&'static str; 2] {
+    let is_kv = plot.starts_with("kv-") || plot.ends_with("-3") || plot.ends_with("-4");
+    if is_kv { ["--s2", "--s3"] } else { ["--s0", "--s1"] }
+}
+
 /// The plots in which not every protocol can be seen.
 fn blank(page: &str, picture: &Picture, plots: &[(String, Rect)]) -> Vec<String> {
-    let series = [colour(page, "--s0"), colour(page, "--s1")];
     // A session may need no memory worth a page of it; then there is no bar.
     let plots = plots.iter().filter(|(id, _)| !id.starts_with("memory"));
     let card = colour(page, "--card");
@@ -56,8 +66,8 @@ fn blank(page: &str, picture: &Picture, plots: &[(String, Rect)]) -> Vec<String>
         [0, 1, 2].map(blend)
     };
     let seen = |rect: &Rect, colour| picture.count(rect, colour) + picture.count(rect, pale(colour));
-    let is_blank = |rect: &Rect| series.iter().any(|&colour| seen(rect, colour) < 20);
-    plots.filter(|(_, rect)| is_blank(rect)).map(|(id, _)| id.clone()).collect()
+    let is_blank = |id: &str, rect: &Rect| series(id).iter().any(|name| seen(rect, colour(page, name)) < 20);
+    plots.filter(|(id, rect)| is_blank(id, rect)).map(|(id, _)| id.clone()).collect()
 }
 
 #[test]
@@ -66,9 +76,10 @@ fn every_plot_is_seen_on_a_phone_and_on_a_desktop() {
     let page = page(folder.path());
     let browser = Browser::new(folder.path());
     let hidden = page.replace("</style>", ".mark, .line { visibility: hidden }</style>");
-    let mut ids = vec!["difference-time".to_owned(), "difference-bytes".to_owned()];
+    let sweeps = ["difference-time", "difference-bytes", "kv-difference-time", "kv-difference-bytes"];
+    let mut ids = sweeps.map(str::to_owned).to_vec();
     for kind in ["bytes", "rtt", "cpu", "memory"] {
-        ids.extend((0..3).map(|at| format!("{kind}-{at}")));
+        ids.extend((0..WORKLOADS).map(|at| format!("{kind}-{at}")));
     }
     ids.sort();
     for width in [390, 1200] {
@@ -84,7 +95,7 @@ fn every_plot_is_seen_on_a_phone_and_on_a_desktop() {
         assert_eq!(blank(&page, &picture, &layout.plots), Vec::<String>::new(), "at {width}");
         // The same check does find plots without their marks.
         let (layout, picture) = browser.look(&hidden, width, &[]);
-        assert_eq!(blank(&page, &picture, &layout.plots).len(), ids.len() - 3, "at {width}");
+        assert_eq!(blank(&page, &picture, &layout.plots).len(), ids.len() - WORKLOADS, "at {width}");
     }
     let (layout, dark) = browser.look(&page, 390, &["--blink-settings=preferredColorScheme=0"]);
     let background = dark.pixel(2, 2);

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::sink::{self, SinkExt};
 use futures::Sink;
+use futures::sink::{self, SinkExt};
 use syncline_core::clock::Clock;
 use syncline_core::session::{CancelHandle, SessionReport};
 use syncline_core::{FromSync, SyncError};

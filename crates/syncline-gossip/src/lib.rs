@@ -12,10 +12,10 @@ pub mod links;
 mod node;
 mod random;
 mod status;
-mod syncing;
 #[cfg(feature = "swim")]
 #[cfg_attr(docsrs, doc(cfg(feature = "swim")))]
 pub mod swim;
+mod syncing;
 
 pub use book::AddressBook;
 pub use connector::NetConnector;

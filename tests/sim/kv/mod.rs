@@ -11,5 +11,6 @@ mod runs;
 mod session;
 mod stories;
 mod story;
+mod wide;
 mod work;
 mod world;

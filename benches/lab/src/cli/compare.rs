@@ -80,15 +80,15 @@ impl Compare {
                     } else {
                         figures.iter().for_each(|figure| println!("{}", report::line(figure)));
                     }
-                    if let Some(recording) = recording {
+                    if let Some(Recording { rival, date, machine, .. }) = recording {
                         eprintln!(
-                            "theirs are of {}; a build with --features iroh measures them again, and judges times",
-                            recording.date
+                            "theirs are those of {rival} on {date} ({machine}); --features iroh measures them again. \
+                             --least does not judge times beside a recording"
                         );
                     }
                     figures
                 }
-                Err(why) => return fail(format_args!("{why}")),
+                Err(why) => return fail(why),
             },
         };
         let short: Vec<String> = figures.iter().filter(|_| self.least).filter_map(Figure::shortfall).collect();
@@ -101,7 +101,11 @@ impl Compare {
 pub(super) fn docs(quick: bool, page: &Path) -> ExitCode {
     let (figures, scale) = measure_log(quick);
     let reconciliation = measure_reconcile(quick);
-    match std::fs::write(page, report::page(&figures, scale, &reconciliation)) {
+    let kv = match measure_kv(quick) {
+        Ok((figures, _)) => figures,
+        Err(why) => return fail(why),
+    };
+    match std::fs::write(page, report::page(&figures, scale, &reconciliation, &kv)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => fail(format_args!("cannot write {}: {err}", page.display())),
     }

@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::fail;
-use crate::contestant::{Contestants, Receive};
+use crate::contestant::{Contestant, Contestants, Receive};
 use crate::output;
 use crate::progress::Bar;
 use crate::run::{Link, Plan, Workload};
@@ -12,11 +13,12 @@ use crate::run::{Link, Plan, Workload};
 /// `cargo lab run`.
 #[derive(Args)]
 pub(super) struct Run {
-    /// Whose sessions, such as log-v1,p2panda-0.3; everybody's if not said.
+    /// Whose sessions, such as log-v1,p2panda-0.3 or kv,kv-prefix; everybody's that sync the workloads if not said.
     #[arg(long, value_delimiter = ',')]
     protocol: Vec<String>,
-    /// What there is to sync: cold, warm, small-delta, large-delta, both-ways, many-logs, large-bodies, or a file that ends
-    /// in .toml or .json; all of those with names if not said.
+    /// What there is to sync: cold, warm, small-delta, large-delta, both-ways, many-logs, large-bodies; of the key-value store
+    /// kv-cold, kv-warm, kv-small-delta, kv-large-delta, kv-both-ways, kv-updates; or a file that ends in .toml or .json; all
+    /// of those with names that the protocols sync if not said.
     #[arg(long, value_delimiter = ',')]
     workload: Vec<String>,
     /// The simulated link. What is left out costs nothing; loss=0.5% can be added.
@@ -56,21 +58,26 @@ impl Run {
     }
 
     fn plan(&self, contestants: &Contestants) -> Result<Plan, String> {
-        let names: Vec<&str> = if self.protocol.is_empty() {
-            contestants.names().collect()
+        let find = |name: &str| Workload::find(name, self.quick).map_err(|err| err.to_string());
+        let get = |name: &str| contestants.get(name).map_err(|err| err.to_string());
+        let (all_protocols, all_workloads) = (self.protocol.is_empty(), self.workload.is_empty());
+        let mut chosen: Vec<Arc<dyn Contestant>> = if all_protocols {
+            contestants.names().map(get).collect::<Result<_, _>>()?
         } else {
-            self.protocol.iter().map(String::as_str).collect()
+            self.protocol.iter().map(|name| get(name)).collect::<Result<_, _>>()?
         };
-        let workloads: Vec<&str> = if self.workload.is_empty() {
-            Workload::NAMES.to_vec()
+        let mut workloads: Vec<Workload> = if all_workloads {
+            Workload::NAMES.into_iter().map(find).collect::<Result<_, _>>()?
         } else {
-            self.workload.iter().map(String::as_str).collect()
+            self.workload.iter().map(|name| find(name)).collect::<Result<_, _>>()?
         };
-        let chosen = names.into_iter().map(|name| contestants.get(name).map_err(|err| err.to_string()));
-        let workloads =
-            workloads.into_iter().map(|name| Workload::find(name, self.quick).map_err(|err| err.to_string()));
-        let plan =
-            Plan::new(chosen.collect::<Result<_, _>>()?, workloads.collect::<Result<_, _>>()?, self.link, self.quick);
+        // What was asked for by name has to run; of the rest, what finds a counterpart.
+        if all_workloads {
+            workloads.retain(|workload| chosen.iter().any(|contestant| contestant.kind() == workload.kind()));
+        } else if all_protocols {
+            chosen.retain(|contestant| workloads.iter().any(|workload| contestant.kind() == workload.kind()));
+        }
+        let plan = Plan::new(chosen, workloads, self.link, self.quick);
         let loopback_runs = self.runs.unwrap_or(plan.loopback_runs).max(1);
         Ok(Plan { receive: self.receive, loopback_runs, ..plan })
     }

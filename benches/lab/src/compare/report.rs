@@ -42,12 +42,13 @@ pub(crate) fn json_of(result: &impl Serialize) -> String {
 }
 
 /// The page for people.
-pub(crate) fn page(figures: &[Figure], scale: Scale, reconciliation: &Reconciliation) -> String {
+pub(crate) fn page(figures: &[Figure], scale: Scale, reconciliation: &Reconciliation, kv: &[Figure]) -> String {
     PAGE.replace("{rows}", &rows(figures))
         .replace("{runs}", &scale.runs.to_string())
         .replace("{reconcile rows}", &rows(&reconciliation.figures))
         .replace("{bounds}", &bounds(&reconciliation.bounds))
         .replace("{growth}", &growth(&reconciliation.growth))
+        .replace("{kv rows}", &rows(kv))
 }
 
 fn rows(figures: &[Figure]) -> String {
@@ -55,7 +56,7 @@ fn rows(figures: &[Figure]) -> String {
     for figure in figures {
         let least = match (figure.definition.least, figure.definition.most) {
             (Some(least), _) => ratio(least),
-            (None, Some(most)) => format!("at most {most}"),
+            (None, Some(most)) => format!("at most {}", quantity(most, figure.unit)),
             (None, None) => "-".into(),
         };
         let limit = figure.limit.map_or_else(|| "-".into(), |limit| quantity(limit, figure.unit));
@@ -115,6 +116,7 @@ fn quantity(value: f64, unit: &str) -> String {
         "B" if value < 1e3 => format!("{value:.0} B"),
         "B" if value < 1e6 => format!("{:.1} kB", value / 1e3),
         "B" => format!("{:.2} MB", value / 1e6),
+        _ if value.fract() != 0.0 => format!("{value:.2} {unit}").trim_end().to_owned(),
         _ => format!("{value} {unit}").trim_end().to_owned(),
     }
 }
@@ -164,11 +166,13 @@ mod tests {
             bounds: vec![Bounds::of(case)],
             growth: vec![],
         };
-        let page = page(&figures, Scale::FULL, &reconciliation);
+        let kv = [Figure::new(INTS_CPU, &[0.5], &[1.0], None).recorded("2026-11-21")];
+        let page = page(&figures, Scale::FULL, &reconciliation, &kv);
         assert!(page.contains("| `log.v1.ints.cpu` |"), "{page}");
         assert!(page.contains("| 5x | 4x | - |"), "{page}");
-        assert!(page.contains("| at most 6 | - |"), "{page}");
+        assert!(page.contains("| at most 6 B | - |"), "{page}");
         assert!(page.contains("000 | 1.55 kB | 8 kB |"), "{page}");
+        assert!(page.contains("| 500.00 ms | 1.000 s (2026-11-21) | 2x |"), "{page}");
         assert!(!page.contains('{'), "{page}");
     }
 }

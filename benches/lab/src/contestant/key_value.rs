@@ -9,7 +9,7 @@ use syncline_core::clock::{Clock, ManualClock, Timestamp};
 use syncline_core::{FromSync, SyncProtocol as _};
 use syncline_kv::sync::{Event, KvQuery, KvSync};
 use syncline_kv::tree::Listing;
-use syncline_kv::{Grant, Item, Subtree, Tree, Verdict};
+use syncline_kv::{Grant, Item, Key, Subtree, Tree, Verdict};
 use syncline_storage::MemoryDb;
 
 use super::{Contestant, Failure, Node, Received, Role, Setup, Side, Stream, Tally};
@@ -39,7 +39,7 @@ impl KeyValue {
     /// Syncs the keys below a path, which here are the same, as who wants a part of a tree does: `kv-prefix`.
     #[must_use]
     pub fn below_a_prefix() -> Self {
-        Self { name: "kv-prefix", prefix: Subtree::new("/svc").expect("a path") }
+        Self { name: "kv-prefix", prefix: Subtree::below(&Key::new("/svc").expect("a path")) }
     }
 }
 

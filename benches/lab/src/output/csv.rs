@@ -81,10 +81,10 @@ pub(super) fn by_rtt(report: &Report) -> String {
 }
 
 pub(super) fn by_difference(report: &Report) -> String {
-    let mut csv = Csv::new(&["protocol", "difference", "link_s", "bytes"]);
+    let mut csv = Csv::new(&["workload", "protocol", "difference", "link_s", "bytes"]);
     for point in &report.by_difference {
         let (link, bytes) = (point.link_s.to_string(), point.bytes.to_string());
-        csv.row([point.protocol.clone(), point.difference.to_string(), link, bytes]);
+        csv.row([point.workload.clone(), point.protocol.clone(), point.difference.to_string(), link, bytes]);
     }
     csv.into_text()
 }

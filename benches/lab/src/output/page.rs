@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::chart::{escape, marker};
 use super::{Bar, Bars, Line, Lines, Part, bytes, count, seconds};
 use crate::contestant::Receive;
-use crate::run::{Outcome, Report, Workload};
+use crate::run::{Content, DIFFERENCE, DifferencePoint, KV_DIFFERENCE, Outcome, Report, Workload};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -124,7 +124,7 @@ impl Page<'_> {
         let plots = self.bars("bytes", "Bytes on the wire", parts, least, bytes);
         format!(
             "<h2>Bytes on the wire</h2>\n<p>Full colour from the initiator, pale to it. The dotted line is what the \
-             operations themselves take, headers and bodies.</p>\n{plots}"
+             operations themselves take, headers and bodies, or the signed entries.</p>\n{plots}"
         )
     }
 
@@ -146,17 +146,16 @@ impl Page<'_> {
              Computing takes no time here.</p>\n<div class=\"plots\">\n",
         );
         for (at, workload) in self.report.workloads.iter().enumerate() {
-            let lines = self.protocols.iter().map(|protocol| {
+            let lines = self.lines(|protocol| {
                 let points = self.report.by_rtt.iter();
-                let points = points.filter(|point| point.protocol == *protocol && point.workload == workload.name);
-                let points = points.map(|point| (across(point.rtt_ms), format!("{} ms", point.rtt_ms), point.link_s));
-                Line { series: self.series(protocol), name: protocol.clone(), points: points.collect() }
+                let points = points.filter(|point| point.protocol == protocol && point.workload == workload.name);
+                points.map(|point| (across(point.rtt_ms), format!("{} ms", point.rtt_ms), point.link_s)).collect()
             });
             let lines = Lines {
                 label: format!("Time against round trip, {}", workload.name),
                 across: "round trip in ms".into(),
                 ticks: ticks.clone(),
-                lines: lines.collect(),
+                lines,
                 is_logarithmic: false,
                 format: seconds,
             };
@@ -165,11 +164,32 @@ impl Page<'_> {
         html + "</div>\n"
     }
 
+    /// A line for each protocol that has points.
+    fn lines(&self, points: impl Fn(&str) -> Vec<(f64, String, f64)>) -> Vec<Line> {
+        let line = |protocol: &String| Line {
+            series: self.series(protocol),
+            name: protocol.clone(),
+            points: points(protocol),
+        };
+        self.protocols.iter().map(line).filter(|line| !line.points.is_empty()).collect()
+    }
+
     fn by_difference(&self) -> String {
-        if self.report.by_difference.is_empty() {
+        let mut names: Vec<&str> = self.report.by_difference.iter().map(|point| point.workload.as_str()).collect();
+        names.dedup_by(|later, earlier| later == earlier);
+        if names.is_empty() {
             return String::new();
         }
-        let mut differences: Vec<u64> = self.report.by_difference.iter().map(|point| point.difference).collect();
+        let plots: String = names.into_iter().map(|name| self.difference(name)).collect();
+        format!(
+            "<h2>Time and bytes against difference</h2>\n<p>Over the link above.</p>\n<div class=\"plots\">\n{plots}</div>\n"
+        )
+    }
+
+    /// Both plots of one sweep.
+    fn difference(&self, name: &str) -> String {
+        let all = || self.report.by_difference.iter().filter(|point| point.workload == name);
+        let mut differences: Vec<u64> = all().map(|point| point.difference).collect();
         differences.sort_unstable();
         differences.dedup();
         let last = differences.len().saturating_sub(1).max(1) as f64;
@@ -178,25 +198,28 @@ impl Page<'_> {
         };
         let ticks: Vec<(f64, String)> =
             differences.iter().map(|&difference| (across(difference), count(difference))).collect();
-        let lines = |label: &str, value: fn(&crate::run::DifferencePoint) -> f64, is_logarithmic, format| {
-            let lines = self.protocols.iter().map(|protocol| {
-                let points = self.report.by_difference.iter().filter(|point| point.protocol == *protocol);
+        let what = if name == KV_DIFFERENCE { "keys" } else { "operations" };
+        let lines = |label: &str, value: fn(&DifferencePoint) -> f64, is_logarithmic, format| {
+            let lines = self.lines(|protocol| {
+                let points = all().filter(|point| point.protocol == protocol);
                 let name = |difference| format!("{} lacking", count(difference));
-                let points = points.map(|point| (across(point.difference), name(point.difference), value(point)));
-                Line { series: self.series(protocol), name: protocol.clone(), points: points.collect() }
+                points.map(|point| (across(point.difference), name(point.difference), value(point))).collect()
             });
-            let (lines, across) = (lines.collect(), "operations that the initiator lacks".into());
-            Lines { label: label.into(), across, ticks: ticks.clone(), lines, is_logarithmic, format }.svg()
+            let (label, across) = (format!("{label}, {what}"), format!("{what} that the initiator lacks"));
+            Lines { label, across, ticks: ticks.clone(), lines, is_logarithmic, format }.svg()
         };
         let time = lines("Time against difference", |point| point.link_s, true, seconds);
         let wire = lines("Bytes against difference", |point| point.bytes as f64, true, bytes);
-        let total = differences.last().copied().unwrap_or_default();
-        let note = format!("up to {} operations in logs of 10; both axes by powers of ten", count(total));
-        format!(
-            "<h2>Time and bytes against difference</h2>\n<p>Over the link above.</p>\n<div class=\"plots\">\n{}{}</div>\n",
-            figure("difference-time", "time until both are done", &note, &time),
-            figure("difference-bytes", "bytes both ways", &note, &wire),
-        )
+        let total = count(differences.last().copied().unwrap_or_default());
+        let among = match name {
+            DIFFERENCE => format!("{total} operations in logs of 10"),
+            KV_DIFFERENCE => format!("{total} keys, 100 of each service"),
+            _ => format!("{total} {what}"),
+        };
+        let note = format!("up to {among}; both axes by powers of ten");
+        let id = escape(name);
+        figure(&format!("{id}-time"), "time until both are done", &note, &time)
+            + &figure(&format!("{id}-bytes"), "bytes both ways", &note, &wire)
     }
 
     fn cpu(&self) -> String {
@@ -259,14 +282,19 @@ fn figure(id: &str, title: &str, note: &str, svg: &str) -> String {
 }
 
 fn describe(workload: &Workload) -> String {
-    let logs = workload.authors * workload.logs;
-    let size = format!(
-        "{} operations of {} in {} {}",
-        count(workload.operations_in_total()),
-        bytes(workload.body as f64),
-        count(logs),
-        if logs == 1 { "log" } else { "logs" }
-    );
+    let total = count(workload.operations_in_total());
+    let size = match workload.content {
+        Content::Log { authors, logs, body, .. } => {
+            let logs = authors * logs;
+            let word = if logs == 1 { "log" } else { "logs" };
+            format!("{total} operations of {} in {} {word}", bytes(body as f64), count(logs))
+        }
+        Content::Kv { services, value, updated, .. } => {
+            let word = if services == 1 { "service" } else { "services" };
+            let size = format!("{total} keys with {} in {} {word}", bytes(value as f64), count(services));
+            if updated > 0 { format!("{size}, {} updated", count(updated)) } else { size }
+        }
+    };
     match (workload.initiator_lacks, workload.acceptor_lacks) {
         (0, 0) => format!("{size}, nothing lacking"),
         (lacks, 0) if lacks == workload.operations_in_total() => format!("{size}, all lacking"),
@@ -281,7 +309,8 @@ const DEFINITIONS: &str = "<h2>What the figures are</h2>\n<dl>\n\
 A half is one way.\n\
 <dt>up, down<dd>Bytes from the initiator and to it.\n\
 <dt>messages<dd>Runs of writes, each up to a flush: what a side hands to the transport at once.\n\
-<dt>lacking, redundant<dd>Operations that the sides lacked together, and those that came although they were there.\n\
+<dt>lacking, redundant<dd>Operations, or entries and grants, that the sides lacked together, and those that came although \
+they were there or were superseded.\n\
 <dt>CPU<dd>CPU time of both sides over TCP on this machine, sessions and applications, the system&rsquo;s part included. The \
 median of the runs.\n\
 <dt>memory<dd>How far the resident memory of a process grew at most during a session, with both sides in it.\n\
@@ -295,7 +324,8 @@ mod tests {
     use crate::run::{Link, Plan};
 
     fn report() -> Report {
-        let workloads = ["warm", "both-ways"].map(|name| Workload::named(name, true).expect("it is known")).to_vec();
+        let workloads =
+            ["warm", "both-ways", "kv-updates"].map(|name| Workload::named(name, true).expect("it is known")).to_vec();
         let all = Contestants::built_in();
         let contestants = all.names().map(|name| all.get(name).expect("it is there")).collect();
         let link = "rtt=20ms,down=10mbit".parse::<Link>().expect("a link");
@@ -306,7 +336,10 @@ mod tests {
     #[test]
     fn the_page_has_every_plot_and_needs_nothing_from_elsewhere() {
         let html = page(&report());
-        for id in ["bytes-0", "bytes-1", "rtt-0", "rtt-1", "difference-time", "difference-bytes", "cpu-0", "cpu-1"] {
+        for id in ["bytes-0", "bytes-2", "rtt-1", "rtt-2", "cpu-0", "cpu-2"] {
+            assert!(html.contains(&format!("<figure class=\"plot\" id=\"{id}\">")), "{id}");
+        }
+        for id in ["difference-time", "difference-bytes", "kv-difference-time", "kv-difference-bytes"] {
             assert!(html.contains(&format!("<figure class=\"plot\" id=\"{id}\">")), "{id}");
         }
         for foreign in ["<script", "http:", "https:", "url(", "@import", "<link", "<img", "NaN", "inf"] {

@@ -26,7 +26,7 @@ pub use link::{Link, LinkError};
 pub(crate) use memory::SUBCOMMAND as MEMORY_SUBCOMMAND;
 pub(crate) use memory::{growth, growth_in_own_process};
 pub use simulated::Traffic;
-pub use workload::{Workload, WorkloadError};
+pub use workload::{Content, Workload, WorkloadError};
 
 /// Why there are no results.
 #[derive(Debug, Error)]
@@ -39,6 +39,18 @@ pub enum RunError {
         /// What went wrong.
         why: String,
     },
+    /// No protocol of the plan syncs what the workload has.
+    #[error("{workload}: none of the protocols syncs such data")]
+    NoContestant {
+        /// The workload.
+        workload: String,
+    },
+    /// No workload of the plan has what the protocol syncs.
+    #[error("{contestant}: none of the workloads has data that it syncs")]
+    NoWorkload {
+        /// The protocol.
+        contestant: String,
+    },
     /// A workload cannot be had.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
@@ -47,7 +59,7 @@ pub enum RunError {
 /// Who runs what, and over which link.
 #[derive(Clone)]
 pub struct Plan {
-    /// The protocols.
+    /// The protocols. Each runs the workloads of its kind.
     pub contestants: Vec<Arc<dyn Contestant>>,
     /// What there is to sync.
     pub workloads: Vec<Workload>,
@@ -62,8 +74,8 @@ pub struct Plan {
     pub memory: bool,
     /// The round trips for time against RTT; the link is the same otherwise.
     pub rtts: Vec<Duration>,
-    /// The workload for time against difference, and what its initiator lacks in turn.
-    pub differences: Option<(Workload, Vec<u64>)>,
+    /// The workloads for time against difference, and what their initiators lack in turn.
+    pub differences: Vec<(Workload, Vec<u64>)>,
 }
 
 /// All results of a run.
@@ -77,7 +89,7 @@ pub struct Report {
     pub loopback_runs: usize,
     /// The workloads.
     pub workloads: Vec<Workload>,
-    /// One for each workload and protocol.
+    /// One for each workload and protocol of its kind.
     pub outcomes: Vec<Outcome>,
     /// Time against RTT.
     pub by_rtt: Vec<RttPoint>,
@@ -92,7 +104,7 @@ pub struct Outcome {
     pub protocol: String,
     /// The workload.
     pub workload: String,
-    /// Operations that the two sides lacked together.
+    /// Operations, or entries and grants, that the two sides lacked together.
     pub lacking: u64,
     /// Bytes of their headers and bodies: the least that has to go over the wire.
     pub lacking_bytes: u64,
@@ -106,7 +118,7 @@ pub struct Outcome {
     pub up: Traffic,
     /// What the acceptor sent over the link.
     pub down: Traffic,
-    /// Operations that came although they were there, or came twice.
+    /// Operations that came although they were there, or came twice; or entries whose key has a later one.
     pub redundant: u64,
     /// Seconds over TCP on this machine, both sides on one thread.
     pub loopback_s: f64,
@@ -146,12 +158,20 @@ pub struct RttPoint {
     pub link_s: f64,
 }
 
+/// The workload for time against difference of logs.
+pub const DIFFERENCE: &str = "difference";
+
+/// The workload for time against difference of keys.
+pub const KV_DIFFERENCE: &str = "kv-difference";
+
 /// Time and bytes over the link when the initiator lacks so many operations.
 #[derive(Clone, Debug, Serialize)]
 pub struct DifferencePoint {
     /// The protocol.
     pub protocol: String,
-    /// Operations that are lacking.
+    /// The workload: [`DIFFERENCE`] or [`KV_DIFFERENCE`], if the plan has no others.
+    pub workload: String,
+    /// Operations, or keys, that are lacking.
     pub difference: u64,
     /// Virtual seconds.
     pub link_s: f64,
@@ -164,9 +184,12 @@ impl Plan {
     /// sweeps. A quick one does less of everything.
     #[must_use]
     pub fn new(contestants: Vec<Arc<dyn Contestant>>, workloads: Vec<Workload>, link: Link, quick: bool) -> Self {
-        let (authors, differences): (_, &[u64]) =
+        let (hundreds, differences): (_, &[u64]) =
             if quick { (10, &[0, 1, 10, 100, 1_000]) } else { (100, &[0, 1, 10, 100, 1_000, 10_000]) };
-        let base = Workload { name: "difference".into(), initiator_lacks: 0, ..Workload::cold(authors, 10, 10, 100) };
+        let logs = Workload { name: DIFFERENCE.into(), ..Workload::cold(hundreds, 10, 10, 100) };
+        let keys = Workload { name: KV_DIFFERENCE.into(), ..Workload::kv_cold(hundreds, 100, 100) };
+        let mut bases = vec![logs, keys];
+        bases.retain(|base| contestants.iter().any(|contestant| contestant.kind() == base.kind()));
         Self {
             contestants,
             workloads,
@@ -175,22 +198,47 @@ impl Plan {
             loopback_runs: if quick { 1 } else { 3 },
             memory: true,
             rtts: [0, 10, 50, 100, 200].map(Duration::from_millis).to_vec(),
-            differences: Some((base, differences.to_vec())),
+            differences: bases.into_iter().map(|base| (base, differences.to_vec())).collect(),
         }
     }
 
     fn steps(&self) -> usize {
         let sessions = 2 + self.loopback_runs + usize::from(self.memory) + self.rtts.len();
-        let differences = self.differences.as_ref().map_or(0, |(_, differences)| differences.len());
-        self.contestants.len() * (self.workloads.len() * sessions + differences)
+        let workloads = self.workloads.iter().map(|workload| (workload, sessions));
+        let differences = self.differences.iter().map(|(base, differences)| (base, differences.len()));
+        workloads.chain(differences).map(|(workload, sessions)| self.contestants_for(workload).count() * sessions).sum()
+    }
+
+    /// Who syncs what the workload has.
+    fn contestants_for(&self, workload: &Workload) -> impl Iterator<Item = &Arc<dyn Contestant>> {
+        let kind = workload.kind();
+        self.contestants.iter().filter(move |contestant| contestant.kind() == kind)
+    }
+
+    /// Nobody came for nothing.
+    fn check(&self) -> Result<(), RunError> {
+        for workload in &self.workloads {
+            if self.contestants_for(workload).next().is_none() {
+                return Err(RunError::NoContestant { workload: workload.name.clone() });
+            }
+        }
+        let is_idle = |contestant: &&Arc<dyn Contestant>| {
+            !self.workloads.iter().any(|workload| workload.kind() == contestant.kind())
+        };
+        match self.contestants.iter().find(is_idle) {
+            Some(contestant) => Err(RunError::NoWorkload { contestant: contestant.name().to_owned() }),
+            None => Ok(()),
+        }
     }
 
     /// Runs it all.
     ///
     /// # Errors
     ///
-    /// [`RunError`] with the first session that failed or did not do its work.
+    /// [`RunError`]: a protocol or a workload has no counterpart of its kind; or the first session that failed or did not do
+    /// its work.
     pub fn run(&self, progress: &dyn Progress) -> Result<Report, RunError> {
+        self.check()?;
         progress.begin(self.steps());
         let mut report = Report {
             link: self.link,
@@ -204,7 +252,7 @@ impl Plan {
         for workload in &self.workloads {
             self.run_workload(workload, &mut report, progress)?;
         }
-        if let Some((base, differences)) = &self.differences {
+        for (base, differences) in &self.differences {
             for &difference in differences {
                 let workload = Workload { initiator_lacks: difference, ..base.clone() };
                 self.run_difference(&workload, &mut report, progress)?;
@@ -220,14 +268,14 @@ impl Plan {
         let scene = Scene { dataset: &dataset, initiator: &initiator, acceptor: &acceptor, receive: self.receive };
         let lacking = Tally::of(initiator.lacking(&acceptor, &dataset).chain(acceptor.lacking(&initiator, &dataset)));
         // All contestants in turns, so that whatever else the machine does falls on all.
-        let mut loopback: Vec<Vec<_>> = self.contestants.iter().map(|_| Vec::new()).collect();
+        let mut loopback: Vec<Vec<_>> = self.contestants_for(workload).map(|_| Vec::new()).collect();
         for _ in 0..self.loopback_runs {
-            for (contestant, runs) in self.contestants.iter().zip(&mut loopback) {
+            for (contestant, runs) in self.contestants_for(workload).zip(&mut loopback) {
                 progress.step(&format!("{} {} loopback", contestant.name(), workload.name));
                 runs.push(over_loopback(&**contestant, &scene)?);
             }
         }
-        for (contestant, loopback) in self.contestants.iter().zip(&loopback) {
+        for (contestant, loopback) in self.contestants_for(workload).zip(&loopback) {
             let say = |what: &str| progress.step(&format!("{} {} {what}", contestant.name(), workload.name));
             let protocol = contestant.name().to_owned();
             say("link");
@@ -279,11 +327,12 @@ impl Plan {
         let dataset = workload.dataset();
         let (initiator, acceptor) = workload.holdings(&dataset);
         let scene = Scene { dataset: &dataset, initiator: &initiator, acceptor: &acceptor, receive: self.receive };
-        for contestant in &self.contestants {
+        for contestant in self.contestants_for(workload) {
             progress.step(&format!("{} difference {}", contestant.name(), workload.initiator_lacks));
             let run = simulate(&**contestant, &scene, &self.link)?;
             report.by_difference.push(DifferencePoint {
                 protocol: contestant.name().to_owned(),
+                workload: workload.name.clone(),
                 difference: workload.initiator_lacks,
                 link_s: run.time.as_secs_f64(),
                 bytes: run.up.bytes + run.down.bytes,

@@ -1,14 +1,23 @@
 use super::*;
-use crate::contestant::{Native, Original};
+use crate::contestant::{KeyValue, Native, Original};
+use crate::dataset::Kind;
 use crate::progress::Silent;
 
 fn contestants() -> Vec<Arc<dyn Contestant>> {
     vec![Arc::new(Native::log_v1()), Arc::new(Native::log_v2()), Arc::new(Original)]
 }
 
+fn kv_contestants() -> Vec<Arc<dyn Contestant>> {
+    vec![Arc::new(KeyValue::whole()), Arc::new(KeyValue::below_a_prefix())]
+}
+
 fn plan(workloads: Vec<Workload>, link: &str) -> Plan {
     let link = link.parse().expect("a link");
-    Plan { memory: false, rtts: vec![], differences: None, ..Plan::new(contestants(), workloads, link, true) }
+    let contestants = match workloads.first().map(Workload::kind) {
+        Some(Kind::Kv) => kv_contestants(),
+        _ => contestants(),
+    };
+    Plan { memory: false, rtts: vec![], differences: vec![], ..Plan::new(contestants, workloads, link, true) }
 }
 
 fn small(initiator_lacks: u64, acceptor_lacks: u64) -> Workload {
@@ -19,10 +28,12 @@ fn small(initiator_lacks: u64, acceptor_lacks: u64) -> Workload {
 fn every_workload_runs_over_both_and_each_operation_comes_once() {
     for name in Workload::NAMES {
         let mut workload = Workload::named(name, true).expect("it is known");
-        workload.body = workload.body.min(10_000);
+        if let Content::Log { body, .. } = &mut workload.content {
+            *body = (*body).min(10_000);
+        }
         let plan = plan(vec![workload], "rtt=50ms,down=10mbit,up=2mbit");
         let report = plan.run(&Silent).expect("the sessions succeed");
-        assert_eq!(report.outcomes.len(), 3);
+        assert_eq!(report.outcomes.len(), plan.contestants.len());
         for outcome in &report.outcomes {
             assert_eq!(outcome.redundant, 0);
             assert!(outcome.bytes() > outcome.lacking_bytes, "{name}");
@@ -62,7 +73,7 @@ fn longer_round_trips_and_larger_differences_take_longer() {
     let (base, differences) = (small(0, 0), vec![0, 10, 40]);
     let rtts = [10, 100].map(Duration::from_millis).to_vec();
     let link = "down=1mbit,up=1mbit";
-    let plan = Plan { rtts, differences: Some((base, differences)), ..plan(vec![small(10, 0)], link) };
+    let plan = Plan { rtts, differences: vec![(base, differences)], ..plan(vec![small(10, 0)], link) };
     let report = plan.run(&Silent).expect("the sessions succeed");
     for name in ["log-v1", "p2panda-0.3"] {
         let times: Vec<f64> =
@@ -72,6 +83,31 @@ fn longer_round_trips_and_larger_differences_take_longer() {
             report.by_difference.iter().filter(|point| point.protocol == name).map(|point| point.bytes).collect();
         assert!(bytes.len() == 3 && bytes.is_sorted(), "{bytes:?}");
     }
+}
+
+#[test]
+fn keys_that_one_side_lacks_or_has_an_old_value_of_come_once_and_no_others() {
+    let content = Content::Kv { services: 10, keys: 100, value: 50, updated: 30 };
+    let workload = Workload { name: "mixed".into(), content, initiator_lacks: 50, acceptor_lacks: 20 };
+    let report = plan(vec![workload], "rtt=10ms").run(&Silent).expect("the sessions succeed");
+    for outcome in &report.outcomes {
+        assert_eq!(outcome.lacking, 100);
+        // The values that are there no more are sent in vain at the most.
+        assert!(outcome.redundant <= 30, "{}: {}", outcome.protocol, outcome.redundant);
+    }
+}
+
+#[test]
+fn who_has_nothing_to_do_is_told_so() {
+    let mut mixed = plan(vec![small(10, 0)], "");
+    mixed.contestants.append(&mut kv_contestants());
+    let error = mixed.run(&Silent).expect_err("there are no keys").to_string();
+    assert!(error.starts_with("kv: "), "{error}");
+    mixed.workloads.push(Workload::kv_cold(2, 10, 10));
+    assert_eq!(mixed.run(&Silent).map(|report| report.outcomes.len()).ok(), Some(3 + 2));
+    mixed.contestants = kv_contestants();
+    let error = mixed.run(&Silent).expect_err("nobody syncs logs").to_string();
+    assert!(error.starts_with("cold: "), "{error}");
 }
 
 /// A contestant that claims success and transfers nothing.

@@ -1,13 +1,19 @@
 //! What there is to sync.
 
+mod fields;
+
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use syncline_kv::Entry;
 use thiserror::Error;
 
-use crate::dataset::{Dataset, Holdings};
+use crate::dataset::{Dataset, Holdings, Kind, kv};
 
-/// Logs, and who lacks what of them.
+use fields::Fields;
+
+/// Data, and who lacks what of it.
 ///
 /// Reads and writes as TOML:
 ///
@@ -24,28 +30,60 @@ use crate::dataset::{Dataset, Holdings};
 /// "#;
 /// let workload = Workload::from_toml(text)?;
 /// assert_eq!(workload.operations_in_total(), 3_000);
+///
+/// let text = r#"
+/// name = "fleet"
+/// kind = "kv"
+/// services = 40      # each has
+/// keys = 250         # so many keys with values of
+/// value = 64         # so many bytes
+/// initiator_lacks = 100
+/// updated = 20       # and so many of which only the acceptor has the latest value
+/// "#;
+/// let workload = Workload::from_toml(text)?;
+/// assert_eq!(workload.operations_in_total(), 10_000);
 /// # Ok::<(), syncline_lab::run::WorkloadError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Fields", into = "Fields")]
 pub struct Workload {
     /// How it is called in the results.
     pub name: String,
-    /// Authors.
-    pub authors: u64,
-    /// Logs of each author.
-    pub logs: u64,
-    /// Operations of each log.
-    pub operations: u64,
-    /// Bytes of each body.
-    pub body: usize,
+    /// What there is.
+    pub content: Content,
     /// How many of the newest operations the initiator lacks. They are taken from all logs in turn; if the acceptor lacks
-    /// some too, from the first half of the logs.
-    #[serde(default)]
+    /// some too, from the first half of the logs. Or how many keys, anywhere: without any key it lacks the grants too.
     pub initiator_lacks: u64,
-    /// How many the acceptor lacks: from all logs in turn, or from the second half.
-    #[serde(default)]
+    /// How many the acceptor lacks: from all logs in turn, or from the second half. Or how many keys, others than the
+    /// initiator.
     pub acceptor_lacks: u64,
+}
+
+/// What there is, with nothing lacking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Logs of operations.
+    Log {
+        /// Authors.
+        authors: u64,
+        /// Logs of each author.
+        logs: u64,
+        /// Operations of each log.
+        operations: u64,
+        /// Bytes of each body.
+        body: usize,
+    },
+    /// Keys with values.
+    Kv {
+        /// Services, each with an author who may write its keys.
+        services: u64,
+        /// Keys of each service.
+        keys: u64,
+        /// Bytes of each value.
+        value: usize,
+        /// Keys that both sides have and of which only the acceptor has the latest value.
+        updated: u64,
+    },
 }
 
 /// A workload that cannot be had.
@@ -80,17 +118,38 @@ pub enum WorkloadError {
 
 impl Workload {
     /// Those that need no file.
-    pub const NAMES: [&str; 7] =
-        ["cold", "warm", "small-delta", "large-delta", "both-ways", "many-logs", "large-bodies"];
+    pub const NAMES: [&str; 13] = [
+        "cold",
+        "warm",
+        "small-delta",
+        "large-delta",
+        "both-ways",
+        "many-logs",
+        "large-bodies",
+        "kv-cold",
+        "kv-warm",
+        "kv-small-delta",
+        "kv-large-delta",
+        "kv-both-ways",
+        "kv-updates",
+    ];
 
-    /// The most operations that a workload may have.
+    /// The most operations, or keys, that a workload may have.
     pub const OPERATIONS_MAX: u64 = 10_000_000;
 
     /// One log after the other, of which the initiator has nothing.
     #[must_use]
     pub fn cold(authors: u64, logs: u64, operations: u64, body: usize) -> Self {
         let initiator_lacks = authors * logs * operations;
-        Self { name: "cold".into(), authors, logs, operations, body, initiator_lacks, acceptor_lacks: 0 }
+        let content = Content::Log { authors, logs, operations, body };
+        Self { name: "cold".into(), content, initiator_lacks, acceptor_lacks: 0 }
+    }
+
+    /// Services with so many keys each, of which the initiator has nothing.
+    #[must_use]
+    pub fn kv_cold(services: u64, keys: u64, value: usize) -> Self {
+        let content = Content::Kv { services, keys, value, updated: 0 };
+        Self { name: "kv-cold".into(), content, initiator_lacks: services * keys, acceptor_lacks: 0 }
     }
 
     /// One of [`NAMES`](Self::NAMES). A quick one is a tenth.
@@ -100,30 +159,45 @@ impl Workload {
     /// [`WorkloadError::Unknown`].
     pub fn named(name: &str, quick: bool) -> Result<Self, WorkloadError> {
         let part = |count: u64| if quick { count / 10 } else { count };
-        let shape = |authors, logs, operations, initiator_lacks, acceptor_lacks| Self {
+        let named = |content, initiator_lacks, acceptor_lacks| Self {
             name: name.into(),
-            authors,
-            logs,
-            operations,
-            body: 100,
+            content,
             initiator_lacks,
             acceptor_lacks,
         };
-        let many = |initiator_lacks, acceptor_lacks| shape(part(100), 10, 10, initiator_lacks, acceptor_lacks);
+        let many = Content::Log { authors: part(100), logs: 10, operations: 10, body: 100 };
+        let keys = |updated| Content::Kv { services: part(100), keys: 100, value: 100, updated };
         let workload = match name {
             "cold" => Self::cold(10, 1, part(1_000), 100),
-            "warm" => many(0, 0),
-            "small-delta" => many(10, 0),
-            "large-delta" => many(part(5_000), 0),
-            "both-ways" => many(part(2_500), part(2_500)),
-            "many-logs" => shape(100, part(100), 1, part(100), 0),
+            "warm" => named(many, 0, 0),
+            "small-delta" => named(many, 10, 0),
+            "large-delta" => named(many, part(5_000), 0),
+            "both-ways" => named(many, part(2_500), part(2_500)),
+            "many-logs" => {
+                named(Content::Log { authors: 100, logs: part(100), operations: 1, body: 100 }, part(100), 0)
+            }
             "large-bodies" => {
                 let body = if quick { 100_000 } else { 1_000_000 };
                 Self { name: name.into(), ..Self::cold(1, 1, 5, body) }
             }
+            "kv-cold" => named(keys(0), part(10_000), 0),
+            "kv-warm" => named(keys(0), 0, 0),
+            "kv-small-delta" => named(keys(0), 10, 0),
+            "kv-large-delta" => named(keys(0), part(5_000), 0),
+            "kv-both-ways" => named(keys(0), part(2_500), part(2_500)),
+            "kv-updates" => named(keys(part(1_000)), 0, 0),
             _ => return Err(WorkloadError::Unknown { name: name.into() }),
         };
         Ok(workload)
+    }
+
+    /// Who can run it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.content {
+            Content::Log { .. } => Kind::Log,
+            Content::Kv { .. } => Kind::Kv,
+        }
     }
 
     /// A name, or the path of a file that ends in `.toml` or `.json`.
@@ -161,47 +235,102 @@ impl Workload {
     }
 
     fn check(self) -> Result<Self, WorkloadError> {
-        let total = self.authors.checked_mul(self.logs).and_then(|logs| logs.checked_mul(self.operations));
-        let bytes = total.and_then(|total| total.checked_mul(self.body as u64));
-        let logs = self.authors.saturating_mul(self.logs);
-        // Each side's share of the logs, as `holdings` deals them out.
-        let (first, second) = if self.lack_both() { (logs / 2, logs - logs / 2) } else { (logs, logs) };
-        let what = match (total, bytes) {
-            (None | Some(0) | Some(Self::OPERATIONS_MAX..), _) => {
-                format!("authors x logs x operations must be from 1 to {}", Self::OPERATIONS_MAX - 1)
+        match self.flaw() {
+            Some(what) => Err(WorkloadError::Impossible { name: self.name, what }),
+            None => Ok(self),
+        }
+    }
+
+    /// What does not fit together.
+    fn flaw(&self) -> Option<String> {
+        let (total, body, what) = match self.content {
+            Content::Log { authors, logs, operations, body } => {
+                let total = authors.checked_mul(logs).and_then(|logs| logs.checked_mul(operations));
+                (total, body, "authors x logs x operations")
             }
-            (_, None | Some(0x1_0000_0000..)) => "all bodies together must be less than 4 GiB".into(),
-            _ if self.initiator_lacks > first * self.operations || self.acceptor_lacks > second * self.operations => {
-                "a side lacks more operations than there are in its logs".into()
-            }
-            _ => return Ok(self),
+            Content::Kv { services, keys, value, .. } => (services.checked_mul(keys), value, "services x keys"),
         };
-        Err(WorkloadError::Impossible { name: self.name, what })
+        let Some(total @ 1..Self::OPERATIONS_MAX) = total else {
+            return Some(format!("{what} must be from 1 to {}", Self::OPERATIONS_MAX - 1));
+        };
+        if total.checked_mul(body as u64).is_none_or(|bytes| bytes >= 1 << 32) {
+            return Some("all bodies or values together must be less than 4 GiB".into());
+        }
+        match self.content {
+            Content::Log { authors, logs, operations, .. } => {
+                let logs = authors * logs;
+                // Each side's share of the logs, as `holdings` deals them out.
+                let (first, second) = if self.lack_both() { (logs / 2, logs - logs / 2) } else { (logs, logs) };
+                let fits = self.initiator_lacks <= first * operations && self.acceptor_lacks <= second * operations;
+                (!fits).then(|| "a side lacks more operations than there are in its logs".into())
+            }
+            Content::Kv { value, .. } if value > Entry::VALUE_LEN_MAX => {
+                Some(format!("a value has at most {} bytes", Entry::VALUE_LEN_MAX))
+            }
+            Content::Kv { updated, .. } => {
+                let differing = self.initiator_lacks.checked_add(self.acceptor_lacks);
+                let fits = differing.and_then(|lacks| lacks.checked_add(updated)).is_some_and(|all| all <= total);
+                (!fits).then(|| "more keys are lacking or updated than there are".into())
+            }
+        }
     }
 
     fn lack_both(&self) -> bool {
         self.initiator_lacks > 0 && self.acceptor_lacks > 0
     }
 
-    /// Operations of all logs.
+    /// Operations of all logs, or keys of all services.
     #[must_use]
     pub fn operations_in_total(&self) -> u64 {
-        self.authors * self.logs * self.operations
+        match self.content {
+            Content::Log { authors, logs, operations, .. } => authors * logs * operations,
+            Content::Kv { services, keys, .. } => services * keys,
+        }
     }
 
     /// The data.
     #[must_use]
     pub fn dataset(&self) -> Dataset {
-        Dataset::new(self.authors, self.logs, self.operations, self.body)
+        match self.content {
+            Content::Log { authors, logs, operations, body } => Dataset::new(authors, logs, operations, body),
+            Content::Kv { services, keys, value, updated } => Dataset::kv(kv::Shape { services, keys, value, updated }),
+        }
     }
 
     /// What the initiator and the acceptor hold of the data.
     #[must_use]
     pub fn holdings(&self, dataset: &Dataset) -> (Holdings, Holdings) {
+        if let Content::Kv { services, .. } = self.content {
+            return self.holdings_of_keys(dataset, services as usize);
+        }
         let logs = dataset.logs.len();
         let (first, second) = if self.lack_both() { (0..logs / 2, logs / 2..logs) } else { (0..logs, 0..logs) };
         let holds = |lacks, among| Holdings::all_but(dataset, lacks, among);
         (holds(self.initiator_lacks, first), holds(self.acceptor_lacks, second))
+    }
+
+    /// Spreads what is lacking evenly over the keys that have one value only.
+    fn holdings_of_keys(&self, dataset: &Dataset, grants: usize) -> (Holdings, Holdings) {
+        let keys = (grants..dataset.logs.len()).filter(|&at| dataset.logs[at].operations.len() == 1);
+        let keys: Vec<usize> = keys.collect();
+        let (initiator, lacking) =
+            (self.initiator_lacks as usize, (self.initiator_lacks + self.acceptor_lacks) as usize);
+        let (mut initiators, mut acceptors) = (HashSet::new(), HashSet::new());
+        for nth in 0..lacking {
+            let key = keys[nth * keys.len() / lacking];
+            let is_initiators = (nth + 1) * initiator / lacking > nth * initiator / lacking;
+            if is_initiators {
+                initiators.insert(key)
+            } else {
+                acceptors.insert(key)
+            };
+        }
+        let all = self.operations_in_total() as usize;
+        for lacks in [&mut initiators, &mut acceptors].into_iter().filter(|lacks| lacks.len() == all) {
+            lacks.extend(0..grants);
+        }
+        let holds = |lacks: &HashSet<usize>, is_behind| Holdings::of_keys(dataset, |at| lacks.contains(&at), is_behind);
+        (holds(&initiators, true), holds(&acceptors, false))
     }
 }
 
@@ -230,11 +359,30 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_lacking_where_they_are_not_updated_and_who_has_none_has_no_grants() {
+        let text = "name = \"x\"\nkind = \"kv\"\nservices = 4\nkeys = 25\nvalue = 10\n";
+        let of = |line: &str| {
+            let workload = Workload::from_toml(&format!("{text}{line}\n")).expect("it is possible");
+            let dataset = workload.dataset();
+            let (initiator, acceptor) = workload.holdings(&dataset);
+            let lacking = [(&initiator, &acceptor), (&acceptor, &initiator)];
+            lacking.map(|(here, there)| here.lacking(there, &dataset).count())
+        };
+        assert_eq!(of("initiator_lacks = 30\nacceptor_lacks = 7\nupdated = 5"), [35, 7]);
+        assert_eq!(of("initiator_lacks = 33\nacceptor_lacks = 33\nupdated = 34"), [67, 33]);
+        assert_eq!(of("updated = 100"), [100, 0]);
+        assert_eq!(of("initiator_lacks = 99"), [99, 0]);
+        assert_eq!(of("initiator_lacks = 100"), [104, 0]);
+        assert_eq!(of("acceptor_lacks = 100"), [0, 104]);
+    }
+
+    #[test]
     fn a_file_has_the_same_fields_in_toml_and_json() {
-        let example = include_str!("../../examples/workload.toml");
-        let toml = Workload::from_toml(example).expect("the example is a workload");
-        let json = Workload::from_json(&serde_json::to_string(&toml).expect("it can be written")).expect("the same");
-        assert_eq!(toml, json);
+        for example in [include_str!("../../examples/workload.toml"), include_str!("../../examples/kv-workload.toml")] {
+            let toml = Workload::from_toml(example).expect("the example is a workload");
+            let json = Workload::from_json(&serde_json::to_string(&toml).expect("it can be written"));
+            assert_eq!(toml, json.expect("the same"));
+        }
     }
 
     #[test]
@@ -242,8 +390,21 @@ mod tests {
         let text = |line: &str| format!("name = \"x\"\nauthors = 2\nlogs = 1\noperations = 3\nbody = 10\n{line}\n");
         assert!(Workload::from_toml(&text("")).is_ok());
         assert!(Workload::from_toml(&text("initiator_lacks = 6")).is_ok());
-        for line in ["initiator_lacks = 7", "initiator_lacks = 4\nacceptor_lacks = 1", "speed = 3", "operations = 4"] {
+        for line in [
+            "initiator_lacks = 7",
+            "initiator_lacks = 4\nacceptor_lacks = 1",
+            "speed = 3",
+            "operations = 4",
+            "services = 4",
+            "kind = \"kv\"",
+            "kind = \"tree\"",
+        ] {
             assert!(Workload::from_toml(&text(line)).is_err(), "{line}");
+        }
+        let kv = |lines: &str| format!("name = \"x\"\nkind = \"kv\"\nservices = 2\nkeys = 5\n{lines}\n");
+        assert!(Workload::from_toml(&kv("value = 1\nupdated = 3\ninitiator_lacks = 4\nacceptor_lacks = 3")).is_ok());
+        for lines in ["", "value = 1048577", "value = 1\nbody = 1", "value = 1\nupdated = 6\ninitiator_lacks = 5"] {
+            assert!(Workload::from_toml(&kv(lines)).is_err(), "{lines}");
         }
         let many = text("").replace("authors = 2", "authors = 9000000");
         assert!(matches!(Workload::from_toml(&many), Err(WorkloadError::Impossible { .. })));

@@ -249,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 #[expect(clippy::exhaustive_enums, reason = "the protocol has these")]
 pub enum Change {
     /// A key has this value.
-    Value(Entry),
+    Value(Box<Entry>),
     /// A key has no value any more.
     Unset(Key),
     /// All that was there has been told; what follows are changes.
@@ -280,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WatchEvents<S> {
     pub async fn next(&mut self) -> Result<Option<Change>, ControlError> {
         let Some(frame) = self.client.stream.read().await? else { return Ok(None) };
         Ok(Some(match Response::decode(&frame)? {
-            Response::Change { entry: Some(entry), .. } => Change::Value(to_entry(&entry)?),
+            Response::Change { entry: Some(entry), .. } => Change::Value(Box::new(to_entry(&entry)?)),
             Response::Change { key, entry: None } => Change::Unset(key),
             Response::Live => Change::Live,
             Response::Authority => Change::Authority,

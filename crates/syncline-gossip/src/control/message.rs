@@ -91,9 +91,15 @@ pub(super) enum Response {
     Verdicts(Vec<ItemVerdict>),
     /// Entries of one key.
     Entries(Vec<Bytes>),
-    Page { entries: Vec<Bytes>, next: Option<Key> },
+    Page {
+        entries: Vec<Bytes>,
+        next: Option<Key>,
+    },
     /// The head of what `System` is answered with; parts and an end follow.
-    System { now: Timestamp, namespace: Namespace },
+    System {
+        now: Timestamp,
+        namespace: Namespace,
+    },
     /// Items of the system set.
     Items(Vec<Bytes>),
     /// The end of a stream.
@@ -102,7 +108,10 @@ pub(super) enum Response {
     DryRun(Box<DryRunReport>),
     Status(Box<ReplicaReport>),
     /// The value of a key, or that it has none.
-    Change { key: Key, entry: Option<Bytes> },
+    Change {
+        key: Key,
+        entry: Option<Bytes>,
+    },
     /// What was there has been told.
     Live,
     /// Grants, revocations or roots changed.

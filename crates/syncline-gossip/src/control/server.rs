@@ -114,9 +114,7 @@ impl ControlServer {
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(limits.page_entries);
                 Ok(Response::DryRun(Box::new(DryRunReport::of(&tree.dry_run(grant, limit)?))))
             }
-            Request::Status => {
-                Ok(Response::Status(Box::new(ReplicaReport::of_tree(tree.id(), &tree.root()?))))
-            }
+            Request::Status => Ok(Response::Status(Box::new(ReplicaReport::of_tree(tree.id(), &tree.root()?)))),
             // Answered before, in parts.
             Request::System | Request::Watch(_) | Request::Export => Ok(Response::End),
         })

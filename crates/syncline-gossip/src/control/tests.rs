@@ -132,10 +132,10 @@ async fn a_watcher_is_told_what_is_there_and_then_what_changes() {
     tree.put(now(), &signer(1), &key("/other"), &b"1"[..]).unwrap();
     let client = connect(&ControlServer::of_tree(tree.clone())).await;
     let mut watch = client.watch(&"/w".parse().unwrap()).await.unwrap();
-    assert_eq!(watch.next().await.unwrap(), Some(Change::Value(before.clone())));
+    assert_eq!(watch.next().await.unwrap(), Some(Change::Value(Box::new(before.clone()))));
     assert_eq!(watch.next().await.unwrap(), Some(Change::Live));
     let after = tree.put(now(), &signer(1), &key("/w/after"), &b"2"[..]).unwrap();
-    assert_eq!(watch.next().await.unwrap(), Some(Change::Value(after)));
+    assert_eq!(watch.next().await.unwrap(), Some(Change::Value(Box::new(after))));
     tree.delete(now(), &signer(1), before.key()).unwrap();
     assert_eq!(watch.next().await.unwrap(), Some(Change::Unset(before.key().clone())));
     grant(&tree, 2, "/w/**");
@@ -168,7 +168,10 @@ async fn hostile_bytes_are_refused_and_end_nothing_else() {
     stream.read_exact(&mut answer).await.unwrap();
     let mut fault = vec![0; usize::try_from(u32::from_be_bytes(answer[8..].try_into().unwrap())).unwrap()];
     stream.read_exact(&mut fault).await.unwrap();
-    assert!(matches!(Response::decode(&fault.into()).unwrap(), Response::Fault(Fault { kind: FaultKind::Request, .. })));
+    assert!(matches!(
+        Response::decode(&fault.into()).unwrap(),
+        Response::Fault(Fault { kind: FaultKind::Request, .. })
+    ));
     drop(stream);
     let _ = served.await.unwrap();
 
@@ -191,7 +194,10 @@ fn messages_are_what_the_specification_says() {
         ("apply", Request::Apply(vec![bytes::Bytes::from_static(&[1, 2])])),
         ("latest", Request::Latest(key("/a"))),
         ("history", Request::History(key("/a"))),
-        ("list", Request::List { subtree: "/a".parse().unwrap(), after: Some(key("/a/b")), limit: 10, tombstones: true }),
+        (
+            "list",
+            Request::List { subtree: "/a".parse().unwrap(), after: Some(key("/a/b")), limit: 10, tombstones: true },
+        ),
         ("system", Request::System),
         ("stamp", Request::Stamp),
         ("dry_run", Request::DryRun { grant: syncline_kv::GrantId::from_bytes([7; 32]), limit: 5 }),

@@ -98,7 +98,8 @@ impl<'a> SyncProtocol<'a, LinkHello> for LinkProtocol {
         mut rx: Box<&'a mut (dyn AsyncRead + Send + Unpin)>,
         app_tx: Box<&'a mut (dyn Sink<FromSync<LinkHello>, Error = SyncError> + Send + Unpin)>,
     ) -> Result<(), SyncError> {
-        let links = (self.find)(&hello.namespace).ok_or_else(|| SyncError::Critical("no such namespace here".into()))?;
+        let links =
+            (self.find)(&hello.namespace).ok_or_else(|| SyncError::Critical("no such namespace here".into()))?;
         let peer = self.remote.ok_or_else(unproven)?;
         if !links.table().admits(&peer) {
             return Err(SyncError::Critical("the peer may not read the namespace".into()));

@@ -26,13 +26,7 @@ struct State {
 
 impl Queue {
     pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            messages_max,
-            bytes_max,
-            filled: Notify::new(),
-            emptied: Notify::new(),
-        }
+        Self { state: Mutex::default(), messages_max, bytes_max, filled: Notify::new(), emptied: Notify::new() }
     }
 
     /// Puts a message in, or drops it if there is no room. Says whether it is in.
@@ -106,8 +100,7 @@ impl Queue {
     }
 
     fn has_room(&self, state: &State, len: usize) -> bool {
-        state.messages.is_empty()
-            || (state.messages.len() < self.messages_max && state.bytes + len <= self.bytes_max)
+        state.messages.is_empty() || (state.messages.len() < self.messages_max && state.bytes + len <= self.bytes_max)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -189,7 +189,10 @@ impl KvNodeBuilder {
         let swim = match self.swim {
             Some(config) => {
                 let quic = local.or(config.advertise_quic).ok_or_else(|| {
-                    StartError::Swim(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no address to be dialled at"))
+                    StartError::Swim(std::io::Error::new(
+                        std::io::ErrorKind::InvalidInput,
+                        "no address to be dialled at",
+                    ))
                 })?;
                 let joining = Swim::start(&self.key, namespace, quic, config, admits, self.book.clone());
                 Some(joining.await.map_err(StartError::Swim)?)

@@ -40,7 +40,8 @@ impl Codec<SwimId> for SwimCodec {
             Message::TurnUndead => (11, None, None),
         };
         let about_len = about.map_or(0, SwimId::encoded_len);
-        let len = header.src.encoded_len() + 2 + header.dst.encoded_len() + 1 + usize::from(number.is_some()) + about_len;
+        let len =
+            header.src.encoded_len() + 2 + header.dst.encoded_len() + 1 + usize::from(number.is_some()) + about_len;
         if out.remaining_mut() < len {
             return Err(CodecError::NoRoom);
         }

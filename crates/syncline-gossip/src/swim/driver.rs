@@ -258,8 +258,7 @@ impl Driver {
     async fn send(&mut self, to: &SwimId, inside: &[u8]) {
         self.next_number = self.next_number.wrapping_add(1);
         let signer = &self.gate.signer;
-        let packet =
-            seal(&signer.key, &signer.namespace, &to.peer, SystemClock.now(), self.next_number, inside);
+        let packet = seal(&signer.key, &signer.namespace, &to.peer, SystemClock.now(), self.next_number, inside);
         // As good as lost on the way.
         let _ = self.socket.send_to(&packet, to.udp).await;
         count(&self.shared.counters.sent);

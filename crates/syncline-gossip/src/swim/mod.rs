@@ -277,6 +277,9 @@ impl Drop for Swim {
 
 impl fmt::Debug for Swim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Swim").field("local", &self.local).field("members", &self.members().len()).finish_non_exhaustive()
+        f.debug_struct("Swim")
+            .field("local", &self.local)
+            .field("members", &self.members().len())
+            .finish_non_exhaustive()
     }
 }

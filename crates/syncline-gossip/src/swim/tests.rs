@@ -132,7 +132,8 @@ async fn forged_and_repeated_packets_change_nothing() {
     let readers = Readers::of(1..=3);
     let (first, _) = join(1, quick(), readers.admits()).await;
     let socket = UdpSocket::bind(localhost()).await.unwrap();
-    let signer = SelfSigner::new(key(2), namespace(), socket.local_addr().unwrap(), localhost());
+    let here = socket.local_addr().unwrap();
+    let signer = SelfSigner::new(key(2), namespace(), here, here);
     let now = || SystemClock.now();
     let announce = |signer: &SelfSigner| {
         use foca::{Codec, Header, Message};
@@ -157,9 +158,7 @@ async fn forged_and_repeated_packets_change_nothing() {
     flipped[60] ^= 1;
     // Signed by a member, but in the name of another; and with an address that nobody has signed.
     let posing = seal(&key(3), &namespace(), &peer(1), now(), 1, &inside);
-    let forger = SelfSigner::new(key(3), elsewhere, socket.local_addr().unwrap(), localhost());
-    let mut unsigned = announce(&forger);
-    unsigned.truncate(unsigned.len());
+    let unsigned = announce(&SelfSigner::new(key(3), elsewhere, here, here));
     let bad = [
         stolen,
         flipped,
@@ -168,7 +167,7 @@ async fn forged_and_repeated_packets_change_nothing() {
         posing,
         seal(&key(3), &namespace(), &peer(1), now(), 2, &unsigned),
         vec![],
-        vec![1; 1_400],
+        vec![0xff; 1_400],
         vec![1; 9_000],
     ];
     for packet in &bad {

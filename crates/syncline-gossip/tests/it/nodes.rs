@@ -56,7 +56,7 @@ async fn what_one_writes_all_have() {
     }
     // All write the same key: the newest wins, everywhere.
     for (number, node) in (1..=5).zip(&nodes) {
-        node.tree().put(now(), &signer(number), &key("/shared"), vec![number]).unwrap();
+        node.tree().put(now(), &signer(number), &key("/shared"), &[number][..]).unwrap();
     }
     until_equal(&trees(&nodes)).await;
     let values: Vec<_> = nodes.iter().map(|node| value_of(node.tree(), &key("/shared"))).collect();
@@ -104,8 +104,7 @@ async fn what_is_new_is_pushed_without_a_session() {
     let hour = Duration::from_secs(3_600);
     let slow = quick().with_interval(hour).with_debounce(hour).with_debounce_max(hour).with_entropy_intervals(0);
     let first = builder(granted(), root()).config(slow.clone()).start().await.unwrap();
-    let second =
-        builder(memory(), signer(2)).config(slow).peer(first.peer_addr().unwrap()).start().await.unwrap();
+    let second = builder(memory(), signer(2)).config(slow).peer(first.peer_addr().unwrap()).start().await.unwrap();
     until_equal(&[first.tree(), second.tree()]).await;
     until("both are members", async || {
         let (first, second) = (first.status().await.unwrap(), second.status().await.unwrap());
@@ -120,7 +119,7 @@ async fn what_is_new_is_pushed_without_a_session() {
     second.tree().put(now(), &signer(2), &key("/pushed"), &b"at once"[..]).unwrap();
     until_value(first.tree(), &key("/pushed"), Some(b"at once")).await;
     // Longer than one message.
-    first.tree().put(now(), &root(), &key("/long"), vec![7; 1_000]).unwrap();
+    first.tree().put(now(), &root(), &key("/long"), &[7; 1_000][..]).unwrap();
     until_value(second.tree(), &key("/long"), Some(&[7; 1_000])).await;
     assert_eq!(sessions().await, before);
     assert_eq!(first.status().await.unwrap().stats.pushed_new, 1);
@@ -176,9 +175,8 @@ async fn one_node_serves_several_namespaces() {
     let limits = NodeLimits::default().with_live_sessions();
     let node = hub.register(Node::builder().endpoint(endpoint)).limits(limits).build().unwrap();
     let other = Namespace::new("other", [root().public_key()]).unwrap();
-    let open = |namespace: &Namespace| {
-        Tree::open(std::sync::Arc::new(syncline_storage::MemoryDb::new()), namespace).unwrap()
-    };
+    let open =
+        |namespace: &Namespace| Tree::open(std::sync::Arc::new(syncline_storage::MemoryDb::new()), namespace).unwrap();
     let (tree, other_tree) = (granted(), open(&other));
     grant(&other_tree, &signer(2).public_key(), "/**", Ops::ReadWrite);
     let one = builder(tree.clone(), root()).on(hub.clone(), node.clone()).start().await.unwrap();

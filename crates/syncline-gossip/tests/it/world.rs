@@ -44,7 +44,7 @@ pub(crate) fn memory() -> Tree {
 }
 
 pub(crate) fn on_disk(path: &Path) -> Tree {
-    let db: Arc<dyn Database> = Arc::new(RedbDb::open(path).unwrap());
+    let db: Arc<dyn Database> = Arc::new(RedbDb::create(path).unwrap());
     Tree::open(db, &namespace()).unwrap()
 }
 
@@ -83,11 +83,7 @@ pub(crate) fn builder(tree: Tree, key: SigningKey) -> KvNodeBuilder {
     (links.retry_min, links.retry_max) = (Duration::from_millis(20), Duration::from_millis(500));
     let mut chores = Chores::default();
     chores.check = Duration::from_millis(100);
-    KvNode::builder(tree, key)
-        .listen("127.0.0.1:0".parse().unwrap())
-        .config(quick())
-        .link_limits(links)
-        .chores(chores)
+    KvNode::builder(tree, key).listen("127.0.0.1:0".parse().unwrap()).config(quick()).link_limits(links).chores(chores)
 }
 
 pub(crate) async fn start(tree: Tree, key: SigningKey, peers: &[PeerAddr]) -> KvNode {

@@ -24,7 +24,7 @@ pub enum ItemError {
     Fields {
         /// As the format says.
         expected: u64,
-        /// As the array says; `None` if it is of indefinite length.
+        /// As the array says; 0 if it is of indefinite length.
         found: u64,
     },
     /// A field is of a form that does not exist.

@@ -12,10 +12,13 @@ use super::codec::{Fields, bytes_or_null, encode, id_of, number_or_null, same_by
 use super::entry::DraftError;
 use super::signed::{SignedBytes, Unsigned};
 use super::{GrantId, ItemError, NamespaceId};
-use crate::path::Pattern;
+use crate::path::{Key, Pattern};
 
 pub(super) const DOMAIN: Domain = Domain::new("syncline/kv/grant/v1");
 const FIELDS: u64 = 12;
+
+/// A pattern is as long as a key, and a last `/**` more.
+const PATTERN_LEN_MAX: usize = Key::LEN_MAX + "/**".len();
 
 /// What may be done: read, write, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -184,7 +187,7 @@ impl Grant {
             parent: fields.hash_or_null()?.map(GrantId::from_bytes),
             issuer: fields.public_key()?,
             audience: fields.public_key()?,
-            pattern: Pattern::new(&fields.text("pattern", crate::path::Key::LEN_MAX)?)?,
+            pattern: Pattern::new(&fields.text("pattern", PATTERN_LEN_MAX)?)?,
             ops: match fields.number()? {
                 1 => Ops::Read,
                 2 => Ops::Write,

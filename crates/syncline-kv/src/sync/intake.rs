@@ -149,7 +149,7 @@ impl Session {
     /// What an item's fate means for the application and for the peer.
     fn judge(&self, item: Item, verdict: Verdict, is_offered: bool, version: u64, applied: &mut Applied) {
         match &verdict {
-            Verdict::Applied | Verdict::Shadowed { .. } => {
+            Verdict::Applied | Verdict::Ineffective | Verdict::Shadowed { .. } => {
                 applied.new.push(FromSync::Data { header: item.encoded().to_vec(), payload: None });
             }
             Verdict::Known | Verdict::Superseded { .. } => applied.duplicates += 1,
@@ -230,6 +230,7 @@ fn refusal(verdict: &Verdict) -> Option<(RefusedCode, Option<RevocationId>)> {
         Verdict::BadSignature
         // What superseded it is on its way, if the peer does not have it yet.
         | Verdict::Applied
+        | Verdict::Ineffective
         | Verdict::Shadowed { .. }
         | Verdict::Known
         | Verdict::Superseded { .. }

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use syncline_core::clock::Timestamp;
-use syncline_crypto::{PublicKey, Signature, SignedMessage};
+use syncline_crypto::{Hash, PublicKey, Signature, SignedMessage};
 use syncline_storage::{Batch, Durability};
 
 use super::error::KvError;
 use super::feed::tell_feeds;
 use super::finish::Finished;
-use super::lookup::has;
+use super::lookup::{has, may_revoke};
 use super::verdict::Verdict;
 use super::work::Work;
 use super::writer::Writer;
@@ -237,14 +237,15 @@ impl Work<'_> {
             Item::Revocation(revocation) => SystemItem::Revocation(revocation),
             Item::RootRotate(rotation) => SystemItem::RootRotate(rotation),
         };
+        let roots_before = self.authority.roots().last();
         Ok(match Arc::make_mut(&mut self.authority).admit(system) {
             Admission::Added(effects) => {
                 self.killed.extend(effects.killed);
                 self.revived.extend(effects.revived);
                 self.roots_changed |= effects.roots_changed;
-                let verdict = self.standing_of(&item);
+                let is_effective = self.is_effective(&item, roots_before);
                 self.system.push(item);
-                verdict
+                if is_effective { Verdict::Applied } else { Verdict::Ineffective }
             }
             Admission::Known => Verdict::Known,
             Admission::Waiting(awaited) => Verdict::Waiting(awaited),
@@ -253,14 +254,16 @@ impl Work<'_> {
         })
     }
 
-    /// A grant may be admitted and dead at once.
-    fn standing_of(&self, item: &Item) -> Verdict {
-        let Item::Grant(grant) = item else { return Verdict::Applied };
-        let id = grant.id();
-        if self.authority.is_live_grant(id) {
-            return Verdict::Applied;
+    /// Whether what was admitted just now counts.
+    fn is_effective(&self, item: &Item, roots_before: Hash) -> bool {
+        match item {
+            Item::Grant(grant) => self.authority.is_live_grant(grant.id()),
+            Item::Revocation(revocation) => {
+                may_revoke(&self.authority, revocation.revoker(), &revocation.grant(), revocation.stamp())
+            }
+            Item::RootRotate(_) => self.authority.roots().last() != roots_before,
+            Item::Entry(_) => true,
         }
-        Verdict::Revoked { grant: id, revocation: self.authority.revocation_of_chain(&id).map(|found| found.id()) }
     }
 }
 

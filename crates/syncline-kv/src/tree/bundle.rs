@@ -87,13 +87,15 @@ pub enum BundleError {
 }
 
 impl Tree {
-    /// Writes all that is kept, as of one time: rotations, grants, revocations, entries.
+    /// Writes all that is kept, as of one time: rotations, grants, revocations, entries that count.
     ///
     /// # Errors
     ///
     /// [`BundleError::Io`], [`BundleError::Tree`].
     pub fn export(&self, to: &mut dyn Write) -> Result<Export, BundleError> {
+        // In this order, a revocation that comes in between leaves its entries out.
         let snapshot = self.inner.db.snapshot().map_err(KvError::from)?;
+        let authority = self.inner.authority();
         let number = self.inner.number;
         let mut out = Writer { to, hasher: Hasher::new(), export: Export::default() };
         out.raw(MAGIC)?;
@@ -103,7 +105,11 @@ impl Tree {
         }
         for row in ENTRIES.scan_prefix(&*snapshot, &(number,), Direction::Forward).map_err(KvError::from)? {
             let (_, row) = readable(row, Corruption::Entry)?;
-            out.item(&Item::Entry(row.entry).encoded())?;
+            let entry = row.entry;
+            // What is not swept yet is left out.
+            if authority.is_live(entry.leaves(), entry.author(), entry.stamp()) {
+                out.item(&Item::Entry(entry).encoded())?;
+            }
         }
         out.end()
     }
@@ -280,7 +286,7 @@ impl ImportReport {
 
     fn count(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Applied | Verdict::Shadowed { .. } => self.new += 1,
+            Verdict::Applied | Verdict::Ineffective | Verdict::Shadowed { .. } => self.new += 1,
             Verdict::Known | Verdict::Superseded { .. } => self.known += 1,
             verdict => {
                 self.refused += 1;

@@ -40,7 +40,8 @@ pub enum KvError {
     },
     /// The grants that allow the write have no room left.
     #[error(
-        "the quota of grant {grant} is used up; delete nothing helps before tombstones are collected, ask its issuer for a larger one"
+        "the quota of grant {grant} is used up; deleting makes room only once deletions are collected, so ask its issuer for a \
+         larger one"
     )]
     OverQuota {
         /// The grant whose quota it is.
@@ -57,7 +58,7 @@ pub enum KvError {
         /// Who tried.
         revoker: PublicKey,
     },
-    /// What was signed here was not taken by the tree itself.
+    /// What was signed here was not taken by the tree itself, or is stored and [does not count](Verdict::Ineffective).
     #[error("what was signed was not applied: {0}")]
     NotApplied(Box<Verdict>),
     /// The fields do not go together.

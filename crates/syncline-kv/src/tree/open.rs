@@ -50,7 +50,8 @@ impl TreeBuilder {
     ///
     /// # Errors
     ///
-    /// [`KvError::Storage`], [`KvError::Commit`], [`KvError::Corrupt`].
+    /// [`KvError::Description`] if the database has another namespace with the same id, [`KvError::Storage`],
+    /// [`KvError::Commit`], [`KvError::Corrupt`].
     pub fn open(self, db: Arc<dyn Database>, namespace: &Namespace) -> Result<Tree, KvError> {
         let number = number_of(&*db, namespace)?;
         let opening = next_opening(&*db, number)?;

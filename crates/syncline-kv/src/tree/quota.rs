@@ -83,8 +83,9 @@ impl Work<'_> {
     /// Makes room for an entry by taking out those that stand behind it. Gives the grant that has none if that is not enough;
     /// then nothing was taken out. For what is made here nothing ever is.
     ///
-    /// Which entries a quota keeps thus does not depend on the order in which they come, but on their keys. What goes first
-    /// goes from the grant nearest to the entry: that makes room in all above it.
+    /// Which entries a quota keeps thus depends on their keys, and not for long on the order in which they come: a limit of bytes
+    /// may take two rounds of offering until replicas agree. What goes first goes from the grant nearest to the entry: that
+    /// makes room in all above it.
     pub(super) fn make_room(&mut self, entry: &Entry) -> Result<Option<GrantId>, KvError> {
         let own = (rank(entry.key()), entry.key().clone(), Slot::of(entry));
         let mut out = Vec::new();

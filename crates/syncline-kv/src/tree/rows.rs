@@ -27,7 +27,7 @@ pub(super) const UNDER: Table<UnderColumns, Bytes> = Table::new(TableId(0x25));
 pub(super) const USAGE: Table<(u32, [u8; 32]), UsageRow> = Table::new(TableId(0x26));
 /// Entries from the future, by when they are due.
 pub(super) const QUARANTINE: Table<(u32, u64, [u8; 32]), Bytes> = Table::new(TableId(0x27));
-/// Tombstones by when they came.
+/// Tombstones by their stamp, to when they came.
 pub(super) const TOMBSTONES: Table<(u32, u64, String, [u8; 16]), Bytes> = Table::new(TableId(0x28));
 /// Keys whose tombstone was collected, and which one.
 pub(super) const COLLECTED: Table<(u32, String), MarkRow> = Table::new(TableId(0x29));

@@ -19,6 +19,10 @@ pub enum Verdict {
         /// The greater one.
         by: EntryId,
     },
+    /// It is stored, as all grants, revocations and rotations are that their signers could make, and does not count as things
+    /// are: a grant on a chain that is revoked, a revocation by a root that is no longer trusted, a rotation that lost against
+    /// another one.
+    Ineffective,
     /// It was here before.
     Known,
     /// A greater entry that the same grants allow is here, or as many greater ones as are
@@ -73,6 +77,7 @@ impl fmt::Display for Verdict {
             Self::Applied => f.write_str("applied"),
             Self::Shadowed { by } => write!(f, "stored, but {by} by other grants is newer"),
             Self::Known => f.write_str("known before"),
+            Self::Ineffective => f.write_str("stored, but revoked, distrusted or overtaken already"),
             Self::Superseded { by } => write!(f, "superseded by {by}"),
             Self::Unauthorized(denied) => write!(f, "not allowed: {denied}"),
             Self::Revoked { grant, revocation: Some(revocation) } => {
@@ -102,13 +107,13 @@ impl Verdict {
     /// Whether the item is stored and counts, now or before.
     #[must_use]
     pub fn is_stored(&self) -> bool {
-        matches!(self, Self::Applied | Self::Shadowed { .. } | Self::Known)
+        matches!(self, Self::Applied | Self::Shadowed { .. } | Self::Ineffective | Self::Known)
     }
 
     /// Whether the item was new and is stored now.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        matches!(self, Self::Applied | Self::Shadowed { .. })
+        matches!(self, Self::Applied | Self::Shadowed { .. } | Self::Ineffective)
     }
 
     /// Whether the same item will get the same verdict for as long as no root changes and no quota is freed.

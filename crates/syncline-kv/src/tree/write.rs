@@ -9,6 +9,7 @@ use syncline_crypto::{PublicKey, Signature, Signer};
 use super::apply::Origin;
 use super::error::KvError;
 use super::rows::Slot;
+use super::verdict::Verdict;
 use super::work::Work;
 use super::writer::Writer;
 use super::{Inner, Tree};
@@ -219,10 +220,10 @@ impl Inner {
         Ok(entry)
     }
 
-    /// Applies what was made here, which must succeed.
+    /// Applies what was made here, which must count.
     pub(super) fn apply_own(&self, writer: &mut Writer, now: Timestamp, items: Vec<Item>) -> Result<(), KvError> {
         let verdicts = self.apply(writer, now, items, Origin::Here, |_| {})?;
-        match verdicts.into_iter().find(|verdict| !verdict.is_stored()) {
+        match verdicts.into_iter().find(|verdict| !verdict.is_stored() || *verdict == Verdict::Ineffective) {
             Some(verdict) => Err(KvError::NotApplied(Box::new(verdict))),
             None => Ok(()),
         }

@@ -46,15 +46,23 @@ macro_rules! sync {
 pub(super) const SYNCS: [Sync; 2] =
     [sync!(10, "10 differences", Some(50.0), Some(7.0)), sync!(1000, "1 000 differences", Some(20.0), Some(7.0))];
 
-pub(super) const PUT_ROWS: Definition =
-    definition("kv.redb.put.rows", "", None, "rows touched by one put, 10^6 entries in a redb file")
-        .at_most(Some(18.0));
+pub(super) const PUT_ROWS: Definition = definition(
+    "kv.redb.put.rows",
+    "",
+    None,
+    "rows looked for, scanned and written by one put, 10^6 entries in a redb file",
+)
+.at_most(Some(18.0));
 pub(super) const SESSION_ROWS: Definition =
-    definition("kv.redb.session.rows", "", None, "rows touched by a side of a sync of those with 10 differences")
+    definition("kv.redb.session.rows", "", None, "the same by the busier side of a sync of those with 10 differences")
         .at_most(Some(2_000.0));
-pub(super) const MEMORY: Definition =
-    definition("kv.redb.memory", "B", None, "memory of the process with that file open, the page cache aside")
-        .at_most(Some((64_u32 << 20) as f64));
+pub(super) const MEMORY: Definition = definition(
+    "kv.redb.memory",
+    "B",
+    None,
+    "memory of a process with two such files after a sync, 4 MiB of pages cached of each",
+)
+.at_most(Some((64_u32 << 20) as f64));
 pub(super) const INGEST_CPU: Definition = definition(
     "kv.redb.ingest.cpu",
     "s",
@@ -71,13 +79,16 @@ pub(super) const REVOKE_VISITED: Definition = definition(
 pub(super) const AUTHORIZE_CPU: Definition =
     definition("kv.authorize.cpu", "s", None, "one `authorize` whose chain is cached").at_most(Some(1e-6));
 pub(super) const PATTERN_CPU: [(usize, Definition); 3] = [
-    (100, definition("kv.pattern.100.cpu", "s", None, "a pattern against a path of 100 bytes")),
+    (100, definition("kv.pattern.100.cpu", "s", None, "a hostile pattern against a path of 100 bytes")),
     (1_000, definition("kv.pattern.1000.cpu", "s", None, "of 1 000 bytes")),
-    (10_000, definition("kv.pattern.10000.cpu", "s", None, "of 10 000 bytes in ten paths, since one has at most 1 024")),
+    (
+        10_000,
+        definition("kv.pattern.10000.cpu", "s", None, "of 10 000 bytes in ten paths, since one has at most 1 024"),
+    ),
 ];
 /// Linear is 1; half as much again is left for noise and for memory that is farther away.
 pub(super) const PATTERN_GROWTH: Definition =
-    definition("kv.pattern.growth", "", None, "time at 10 000 bytes over a hundred times that at 100")
+    definition("kv.pattern.growth", "", None, "time at 10 000 bytes over a hundred times that at 100; linear is 1")
         .at_most(Some(1.5));
 
 /// All of them, in the order in which they are printed.

@@ -22,11 +22,11 @@ pub(crate) trait Ours: Contender {
 /// What is measured beside no rival. Each CPU time has one sample for each run.
 #[derive(Clone, Debug)]
 pub(crate) struct Alone {
-    /// Rows read, written or deleted by one put into the file.
+    /// Rows looked for by their keys, given by scans, put or deleted by one put into the file.
     pub(crate) put_rows: u64,
     /// The same of the side that begins, or the other if that has more, of a sync with 10 differences.
     pub(crate) session_rows: u64,
-    /// Bytes of the process's memory with the file open, after a sync of it, the page cache aside.
+    /// Bytes of the own memory of a process with two such files open, after a sync of them.
     pub(crate) memory: u64,
     /// CPU seconds to take [`Scale::stored`] entries into a new file, whose signatures are taken as verified.
     pub(crate) ingest: Vec<f64>,
@@ -36,7 +36,7 @@ pub(crate) struct Alone {
     pub(crate) revoke_visited: u64,
     /// CPU seconds of one `authorize`.
     pub(crate) authorize: Vec<f64>,
-    /// CPU seconds to match paths of 10^2, 10^3 and 10^4 bytes.
+    /// CPU seconds to match paths of 10^2, 10^3 and 10^4 bytes: the last are ten paths, since one has at most 1 024 bytes.
     pub(crate) pattern: [Vec<f64>; 3],
 }
 

@@ -128,11 +128,8 @@ impl Contender for Syncline {
 impl Ours for Syncline {
     fn signatures(&self, pair: &Pair) -> Vec<SignedParts> {
         let world = World::new(pair.common.len());
-        let parts = |entry: Entry| SignedParts {
-            key: *entry.author(),
-            message: entry.message(),
-            signature: entry.signature(),
-        };
+        let parts =
+            |entry: Entry| SignedParts { key: *entry.author(), message: entry.message(), signature: entry.signature() };
         pair.common.iter().map(|write| parts(world.sign(write))).collect()
     }
 
