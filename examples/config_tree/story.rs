@@ -71,12 +71,7 @@ pub async fn run() -> Result<()> {
 }
 
 /// What one may not do oneself, one cannot let others do.
-fn passing_on(
-    at: &Service,
-    team: &SigningKey,
-    ann: &SigningKey,
-    limits: &syncline::kv::Grant,
-) -> Result<()> {
+fn passing_on(at: &Service, team: &SigningKey, ann: &SigningKey, limits: &syncline::kv::Grant) -> Result<()> {
     println!("\nThe team lets Ann set limits of api. First it asks for too much, /svc/api/**:");
     match grant(at.tree(), team, Some(limits), ann.public_key(), (Ops::Write, "/svc/api/**", 0)) {
         Err(KvError::Mint(MintError::NotSubset { held, witness, .. })) => {

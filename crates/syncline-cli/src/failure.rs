@@ -122,7 +122,9 @@ impl fmt::Display for Failure {
 impl From<KvError> for Failure {
     fn from(err: KvError) -> Self {
         let code = match &err {
-            KvError::Denied(_) | KvError::Mint(_) | KvError::NotRevoker { .. } | KvError::OverQuota { .. } => Code::Denied,
+            KvError::Denied(_) | KvError::Mint(_) | KvError::NotRevoker { .. } | KvError::OverQuota { .. } => {
+                Code::Denied
+            }
             KvError::UnknownGrant(_) => Code::NotFound,
             KvError::Conflict { .. } => Code::Conflict,
             KvError::Storage(err) => storage_code(err),

@@ -59,9 +59,8 @@ impl Home {
                 .hint("or name another directory by --dir"),
             _ => failure,
         })?;
-        Namespace::decode(&bytes).map_err(|err| {
-            Failure::new(Code::Usage, format!("{} describes no namespace: {err}", path.display()))
-        })
+        Namespace::decode(&bytes)
+            .map_err(|err| Failure::new(Code::Usage, format!("{} describes no namespace: {err}", path.display())))
     }
 
     /// Writes the description of a namespace, which must not be there.

@@ -83,8 +83,23 @@ pub mod guide {
     pub mod transport {
         #![doc = include_str!("../guide/transport.md")]
     }
+    /// The key/value tree from a shell.
+    pub mod kv_cli {
+        #![doc = include_str!("../guide/kv-cli.md")]
+    }
+    /// Who else is there.
+    pub mod kv_membership {
+        #![doc = include_str!("../guide/kv-membership.md")]
+    }
     /// A chat.
     pub mod chat {
         #![doc = include_str!("../guide/chat.md")]
     }
+}
+
+/// The pages of the guide that need more than one crate, so that their code is compiled and run.
+#[cfg(all(doctest, feature = "gossip"))]
+mod pages {
+    #[doc = include_str!("../guide/kv-membership.md")]
+    struct Membership;
 }

@@ -12,7 +12,7 @@ use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use syncline_core::SyncProtocol;
 use syncline_core::cbor::Writer;
 use syncline_core::clock::{Clock, Hlc, Timer, Timestamp};
-use syncline_crypto::{Hash, Signer, SignedMessage, Verifier, VerifyError};
+use syncline_crypto::{Hash, SignedMessage, Signer, Verifier, VerifyError};
 use syncline_kv::agent::{Message, Root};
 use syncline_kv::item::{EntryDraft, GrantDraft, Leaves, Ops, Quota, Reads, RevocationDraft, Unsigned, Value};
 use syncline_kv::sync::{KvQuery, KvSync};
@@ -128,9 +128,9 @@ impl Fiend {
             2 => {
                 let author = rng.pick(roots).expect("roots").public_key();
                 let unsigned = self.entry_draft(&key, stamp, []).map(|draft| EntryDraft { author, ..draft });
-                unsigned.and_then(|draft| draft.unsigned().ok()).and_then(|unsigned| {
-                    Some(vec![Item::Entry(Entry::decode(self.sign_wrongly(&unsigned)).ok()?)])
-                })
+                unsigned
+                    .and_then(|draft| draft.unsigned().ok())
+                    .and_then(|unsigned| Some(vec![Item::Entry(Entry::decode(self.sign_wrongly(&unsigned)).ok()?)]))
             }
             // Moved to another key, with the signature that it had.
             3 => rng.pick(&entries).and_then(|entry| {
@@ -169,8 +169,7 @@ impl Fiend {
             8 => rng.pick(&grants).and_then(|grant| {
                 let in_own_name = rng.chance(1, 2);
                 let revoker = if in_own_name { me.public_key() } else { roots[0].public_key() };
-                let draft =
-                    RevocationDraft { namespace: self.world.namespace.id(), grant: grant.id(), revoker, stamp };
+                let draft = RevocationDraft { namespace: self.world.namespace.id(), grant: grant.id(), revoker, stamp };
                 let revocation = Revocation::decode(self.sign_wrongly(&draft.unsigned())).ok()?;
                 if in_own_name {
                     self.world.learn(revocation.clone());
@@ -245,11 +244,7 @@ impl Fiend {
     }
 
     /// Runs a side of a session, badly.
-    pub(crate) fn session(
-        &self,
-        session: Session,
-        initiates: bool,
-    ) -> LocalBoxFuture<'static, Result<String, String>> {
+    pub(crate) fn session(&self, session: Session, initiates: bool) -> LocalBoxFuture<'static, Result<String, String>> {
         let mut rng = self.rng.borrow_mut().fork();
         if self.world.is_calm.get() || self.world.role(session.peer) != Role::Honest {
             return async { Err("does not want to".into()) }.boxed_local();
@@ -333,12 +328,8 @@ impl Fiend {
             .with_timer(Arc::new(context.clock().clone()))
             .with_remote(world.roots[0].public_key());
         let came = Arc::new(AtomicU64::new(0));
-        let mut app = App {
-            clock: context.clock().clone(),
-            came: Arc::clone(&came),
-            paused_until: Arc::default(),
-            nap: None,
-        };
+        let mut app =
+            App { clock: context.clock().clone(), came: Arc::clone(&came), paused_until: Arc::default(), nap: None };
         let (query, mut end) = (KvQuery::all(world.namespace.id()), session.end);
         let (journal, world, id) = (context.journal().clone(), Rc::clone(world), context.id());
         async move {
@@ -356,8 +347,7 @@ impl Fiend {
                 .grants
                 .values()
                 .any(|grant| *grant.audience() == me && grant.fields().ops.contains(Ops::Read));
-            let is_barred =
-                world.role(id) == Role::Stranger && world.setting.reads == Reads::Granted && !was_let_in;
+            let is_barred = world.role(id) == Role::Stranger && world.setting.reads == Reads::Granted && !was_let_in;
             if is_barred && came.load(Ordering::SeqCst) > 0 {
                 journal.breach(format!("{} tells a stranger what it may not read", session.id));
             }

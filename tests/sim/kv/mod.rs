@@ -1,5 +1,6 @@
 //! Clusters of signed key/value trees: gossip, sessions, grants and revocations, and members who play foul.
 
+mod check;
 mod clock;
 mod foul;
 mod gossip;

@@ -12,26 +12,24 @@ use futures::future::{AbortHandle, LocalBoxFuture};
 use std::task::Waker;
 use syncline_core::clock::{Clock, Timestamp};
 use syncline_crypto::{Hash, PublicKey};
-use syncline_kv::agent::{Agent, AgentConfig, AgentInput, Root, Side};
+use syncline_kv::agent::{Agent, AgentInput, Root, Side};
 use syncline_kv::sync::{KvSync, Limits};
 use syncline_kv::tree::{Changes, Feed, KvError, Listing, Scope, TreeLimits};
-use syncline_kv::{Entry, GrantId, Item, Key, Subtree, Tree};
+use syncline_kv::{Entry, GrantId, Subtree, Tree};
 use syncline_testkit::cluster::{Check, Context, Node, NodeId, Scenario, Session};
 use syncline_testkit::seed::Rng;
 
+use super::check::agree;
 use super::clock::WallClock;
 use super::foul::Fiend;
-use super::oracle::{by_grant, is_due};
+use super::oracle::by_grant;
 use super::session;
 use super::story::Story;
 use super::work;
-use super::world::{Role, SKEW, Setting, World, place_of};
+use super::world::{Role, SKEW, Setting, World};
 
 /// How often quarantine is looked at.
 pub(crate) const RELEASE: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// After how many checks of what has changed everything is looked at.
-const THOROUGH: u64 = 64;
 
 /// A cluster that keeps one tree.
 pub(crate) struct KvScenario {
@@ -77,8 +75,9 @@ pub(crate) struct Peer {
     /// The last messages that the agent sent: to whom, if not to all, and when.
     pub(crate) sent: RefCell<VecDeque<(Timestamp, Option<NodeId>, Bytes)>>,
     pub(crate) paused_until: Arc<AtomicU64>,
-    changes: Changes,
-    checks: Cell<u64>,
+    pub(crate) changes: Changes,
+    /// How often it was looked at what has changed.
+    pub(crate) checks: Cell<u64>,
 }
 
 impl Scenario for KvScenario {
@@ -120,54 +119,10 @@ impl Scenario for KvScenario {
         if let Some(story) = &self.story {
             return story.is_over();
         }
-        let peers: Vec<&Rc<Peer>> = nodes
-            .iter()
-            .filter_map(|node| if let KvNode::Honest(peer) = node { Some(peer) } else { None })
-            .collect();
+        let peers: Vec<&Rc<Peer>> =
+            nodes.iter().filter_map(|node| if let KvNode::Honest(peer) = node { Some(peer) } else { None }).collect();
         agree(&self.world, &peers)
     }
-}
-
-/// Whether all honest nodes have the same, and nothing that was acknowledged is missing.
-pub(crate) fn agree(world: &World, peers: &[&Rc<Peer>]) -> Result<(), String> {
-    let Some(first) = peers.first() else { return Ok(()) };
-    let root = first.tree.root().map_err(|err| err.to_string())?;
-    let latest = first.latest().map_err(|err| err.to_string())?;
-    for peer in peers {
-        let (id, other) = (peer.context.id(), peer.tree.root().map_err(|err| err.to_string())?);
-        if (root.hash, root.entries, root.system) != (other.hash, other.entries, other.system) {
-            return Err(format!(
-                "n0 has {} + {} items, {id} {} + {} or others",
-                root.system, root.entries, other.system, other.entries
-            ));
-        }
-        if peer.latest().map_err(|err| err.to_string())? != latest {
-            return Err(format!("{id} has the same root as n0, and other values"));
-        }
-    }
-    let revocations = first.revocations();
-    let authority = first.tree.authority();
-    for (node, memory) in world.memory.borrow().iter().enumerate() {
-        for item in &memory.system {
-            let is_here = match item {
-                Item::Grant(grant) => authority.grant(&grant.id()).is_some(),
-                Item::Revocation(revocation) => authority.revocation(&revocation.id()).is_some(),
-                _ => true,
-            };
-            if !is_here {
-                return Err(format!("{item:?}, which n{node} acknowledged, is nowhere"));
-            }
-        }
-        for entry in memory.acknowledged.values() {
-            let oracle = world.oracle.borrow();
-            let is_excused = !oracle.is_live(entry, &revocations) || !oracle.quotas(entry).is_empty();
-            let found = latest.iter().find(|found| found.key() == entry.key());
-            if !is_excused && found.is_none_or(|found| found.order() < entry.order()) {
-                return Err(format!("{entry:?}, which n{node} acknowledged, is lost: {found:?}"));
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Peer {
@@ -192,7 +147,7 @@ impl Peer {
             .with_limits(sync_limits)
             .with_eagerness(world.setting.eagerness)
             .with_timer(Arc::new(context.clock().clone()));
-        let config = world.setting.agent.clone().unwrap_or_else(AgentConfig::default);
+        let config = world.setting.agent.clone().unwrap_or_default();
         Ok(Self {
             agent: RefCell::new(Agent::new(id, world.namespace.id().into(), rng.next_u64(), config)),
             root: Cell::new(Root::new(Hash::digest(&[]), 0)),
@@ -234,131 +189,6 @@ impl Peer {
     pub(crate) fn latest(&self) -> Result<Vec<Entry>, KvError> {
         let listing = Listing::of(Subtree::all()).limit(usize::MAX).with_tombstones();
         Ok(self.tree.list(&listing)?.entries)
-    }
-
-    /// Something that was acknowledged and is not here any more, without a reason.
-    fn lost(&self) -> Option<String> {
-        if let Err(what) = self.learn() {
-            return Some(what);
-        }
-        let memory = self.world.memory.borrow();
-        let memory = memory.get(self.context.id().index())?;
-        let authority = self.tree.authority();
-        for item in &memory.system {
-            let is_here = match item {
-                Item::Grant(grant) => authority.grant(&grant.id()).is_some(),
-                Item::Revocation(revocation) => authority.revocation(&revocation.id()).is_some(),
-                _ => true,
-            };
-            if !is_here {
-                return Some(format!("{item:?} was acknowledged and is lost"));
-            }
-        }
-        let revocations = self.revocations();
-        let oracle = self.world.oracle.borrow();
-        for (place, entry) in &memory.acknowledged {
-            let kept = self.tree.history(entry.key()).ok()?;
-            let is_kept = kept.iter().any(|kept| place_of(kept) == *place && kept.order() >= entry.order());
-            if !is_kept && oracle.is_live(entry, &revocations) && oracle.quotas(entry).is_empty() {
-                return Some(format!("{entry:?} was acknowledged and is lost"));
-            }
-        }
-        None
-    }
-
-    /// Looks at what changed, and now and then at everything.
-    fn check(&self, check: Check) -> Result<(), String> {
-        let Some(changed) = self.changes.take() else {
-            return if check == Check::All { self.check_all() } else { Ok(()) };
-        };
-        self.checks.set(self.checks.get() + 1);
-        let is_thorough = check == Check::All || self.checks.get().is_multiple_of(THOROUGH);
-        if is_thorough {
-            return self.check_all();
-        }
-        if changed.authority || changed.lagged {
-            return self.check_values();
-        }
-        let revocations = self.revocations();
-        for key in &changed.keys {
-            // A disk that cannot be read is no proof of anything.
-            let Ok(history) = self.tree.history(key) else { return Ok(()) };
-            self.judge_key(key, &history, &revocations)?;
-        }
-        Ok(())
-    }
-
-    /// Tells the oracle what was granted and revoked as far as this node knows, whether that was acknowledged or not.
-    fn learn(&self) -> Result<(), String> {
-        let (authority, mut oracle) = (self.tree.authority(), self.world.oracle.borrow_mut());
-        authority.grants().try_for_each(|grant| oracle.learn(&Item::Grant((**grant).clone())))?;
-        authority.revocations().try_for_each(|revocation| oracle.learn(&Item::Revocation(revocation.clone())))
-    }
-
-    fn check_values(&self) -> Result<(), String> {
-        self.learn()?;
-        let Ok(latest) = self.latest() else { return Ok(()) };
-        let revocations = self.revocations();
-        latest.iter().try_for_each(|entry| self.judge(entry, &revocations))
-    }
-
-    fn check_all(&self) -> Result<(), String> {
-        match self.tree.check() {
-            Err(KvError::Corrupt(what)) => return Err(format!("the tree does not hold together: {what}")),
-            Err(KvError::Index(what)) if !what.to_string().contains("database") => {
-                return Err(format!("the tree does not hold together: {what}"));
-            }
-            Err(_) => return Ok(()),
-            Ok(()) => {}
-        }
-        self.learn()?;
-        let revocations = self.revocations();
-        let Ok(latest) = self.latest() else { return Ok(()) };
-        let mut used: BTreeMap<GrantId, (u64, u64)> = BTreeMap::new();
-        for entry in &latest {
-            let Ok(history) = self.tree.history(entry.key()) else { return Ok(()) };
-            self.judge_key(entry.key(), &history, &revocations)?;
-            for kept in &history {
-                for grant in self.world.oracle.borrow().quotas(kept) {
-                    let used = used.entry(grant).or_default();
-                    *used = (used.0 + 1, used.1 + kept.encoded().len() as u64);
-                }
-            }
-        }
-        for (grant, (entries, bytes)) in used {
-            let oracle = self.world.oracle.borrow();
-            let Some(quota) = oracle.grants.get(&grant).map(|grant| grant.fields().quota) else { continue };
-            if quota.entries.is_some_and(|max| entries > max) || quota.bytes.is_some_and(|max| bytes > max) {
-                return Err(format!("there are {entries} entries of {bytes} bytes under {grant}, which allows {quota:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn judge_key(
-        &self,
-        key: &Key,
-        history: &[Entry],
-        revocations: &BTreeMap<GrantId, Vec<PublicKey>>,
-    ) -> Result<(), String> {
-        history.iter().try_for_each(|entry| self.judge(entry, revocations))?;
-        let Ok(visible) = self.tree.get(key) else { return Ok(()) };
-        let expected = history.iter().max_by_key(|entry| entry.order()).filter(|entry| !entry.is_tombstone());
-        if visible.as_ref() == expected { Ok(()) } else { Err(format!("{key} is {visible:?}, and should be {expected:?}")) }
-    }
-
-    /// Whether an entry that counts here may.
-    fn judge(&self, entry: &Entry, revocations: &BTreeMap<GrantId, Vec<PublicKey>>) -> Result<(), String> {
-        let mut oracle = self.world.oracle.borrow_mut();
-        oracle.is_sound(entry).map_err(|why| format!("{entry:?} counts, and {why}"))?;
-        if !oracle.is_live(entry, revocations) {
-            return Err(format!("{entry:?} counts, and its grants are revoked"));
-        }
-        let latest = self.world.memory.borrow()[self.context.id().index()].clock.latest();
-        if !is_due(entry, latest, u64::try_from(SKEW.as_millis()).unwrap_or(u64::MAX)) {
-            return Err(format!("{entry:?} counts, and the clock never showed more than {latest:?}"));
-        }
-        Ok(())
     }
 }
 

@@ -11,10 +11,13 @@ use syncline_kv::{Entry, EntryId, Grant, GrantId, Item, Revocation};
 
 /// Everything that was ever signed with some key. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ledger(Arc<Mutex<BTreeSet<(PublicKey, [u8; 32])>>>);
+pub(crate) struct Ledger(Arc<Mutex<Signed>>);
+
+/// By whom, and the id of what.
+type Signed = BTreeSet<(PublicKey, [u8; 32])>;
 
 impl Ledger {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<(PublicKey, [u8; 32])>> {
+    fn lock(&self) -> MutexGuard<'_, Signed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,9 +85,9 @@ impl Oracle {
         let mut chain: Vec<&Grant> = Vec::new();
         let mut next = Some(*leaf);
         while let Some(grant) = next.and_then(|id| self.grants.get(&id)) {
-            let holds = chain.last().is_none_or(|below| {
-                below.issuer() == grant.audience() && below.fields().depth < grant.fields().depth
-            });
+            let holds = chain
+                .last()
+                .is_none_or(|below| below.issuer() == grant.audience() && below.fields().depth < grant.fields().depth);
             if !holds {
                 return Vec::new();
             }
@@ -157,9 +160,7 @@ impl Oracle {
 }
 
 /// Who revoked which grant.
-pub(crate) fn by_grant<'a>(
-    revocations: impl IntoIterator<Item = &'a Revocation>,
-) -> BTreeMap<GrantId, Vec<PublicKey>> {
+pub(crate) fn by_grant<'a>(revocations: impl IntoIterator<Item = &'a Revocation>) -> BTreeMap<GrantId, Vec<PublicKey>> {
     let mut by_grant: BTreeMap<GrantId, Vec<PublicKey>> = BTreeMap::new();
     for revocation in revocations {
         by_grant.entry(revocation.grant()).or_default().push(*revocation.revoker());
@@ -182,9 +183,9 @@ fn segments_match(pattern: &[String], key: &[String]) -> bool {
     match pattern.split_first() {
         None => key.is_empty(),
         Some((first, rest)) if first == "**" => (0..=key.len()).any(|skipped| segments_match(rest, &key[skipped..])),
-        Some((first, rest)) => {
-            key.split_first().is_some_and(|(head, tail)| text_matches(first.as_bytes(), head.as_bytes()) && segments_match(rest, tail))
-        }
+        Some((first, rest)) => key
+            .split_first()
+            .is_some_and(|(head, tail)| text_matches(first.as_bytes(), head.as_bytes()) && segments_match(rest, tail)),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn options(seed: u64) -> Options {
     let options =
         if is_large { options.with_nodes(10 + rng.index(41)).with_safety(Duration::from_secs(45)) } else { options };
     // Mostly agents alone bring nodes together.
-    if seed % 4 == 0 { options } else { options.with_session(Rate::NEVER) }
+    if seed.is_multiple_of(4) { options } else { options.with_session(Rate::NEVER) }
 }
 
 /// Runs one seed.

@@ -120,7 +120,9 @@ pub(crate) fn run(node: &Rc<Peer>, session: Session, side: Side) -> LocalBoxFutu
             Ok(Ok(())) => {
                 ending.outcome = Outcome::Completed { moved: moved.load(Ordering::SeqCst) };
                 if let Some(what) = lacks(&node, &promised) {
-                    node.context.journal().breach(format!("{} is complete without {what}, which {with} had", session.id));
+                    node.context
+                        .journal()
+                        .breach(format!("{} is complete without {what}, which {with} had", session.id));
                 }
                 Ok(format!("{} came", moved.load(Ordering::SeqCst)))
             }
@@ -147,7 +149,11 @@ fn promised_by(node: &Rc<Peer>, with: NodeId) -> Promise {
     let authority = peer.tree.authority();
     let revocations = authority.revocations().cloned().map(Item::Revocation);
     let grants = authority.grants().map(|grant| Item::Grant((**grant).clone()));
-    Promise { at: node.wall.now(), entries: peer.latest().unwrap_or_default(), system: grants.chain(revocations).collect() }
+    Promise {
+        at: node.wall.now(),
+        entries: peer.latest().unwrap_or_default(),
+        system: grants.chain(revocations).collect(),
+    }
 }
 
 /// Something that was promised and is not here, without a reason.

@@ -60,7 +60,9 @@ fn s4_a_grant_and_what_is_written_under_it_may_come_in_either_order() {
         stage.session(0, 1).await;
         let entry = stage.put(1, 1, "/a/x", "now").expect("granted");
         let grant = Item::Grant((**stage.peer(0).tree.authority().grant(&grant).expect("here")).clone());
-        for (node, items) in [(2, [Item::Entry(entry.clone()), grant.clone()]), (3, [grant, Item::Entry(entry.clone())])] {
+        for (node, items) in
+            [(2, [Item::Entry(entry.clone()), grant.clone()]), (3, [grant, Item::Entry(entry.clone())])]
+        {
             let peer = stage.peer(node);
             for item in items {
                 peer.tree.apply(peer.wall.now(), vec![item]).expect("memory");

@@ -33,7 +33,11 @@ pub(crate) struct Stage {
 }
 
 /// Tells a story for some seeds: other lines, other numbers.
-pub(crate) fn tell<F: Future<Output = ()> + 'static>(setting: &Setting, faults: &Faults, told: impl Fn(Stage) -> F + Copy + 'static) {
+pub(crate) fn tell<F: Future<Output = ()> + 'static>(
+    setting: &Setting,
+    faults: &Faults,
+    told: impl Fn(Stage) -> F + Copy + 'static,
+) {
     for_each_seed(0..3, |seed| {
         let options = Options::new()
             .with_nodes(setting.roles.len())
@@ -41,8 +45,7 @@ pub(crate) fn tell<F: Future<Output = ()> + 'static>(setting: &Setting, faults: 
             .with_session(Rate::NEVER)
             .with_safety(Duration::from_secs(3_600))
             .with_faults(faults.clone());
-        let story =
-            Story { told: Box::new(move |stage| told(stage).boxed_local()), is_over: Rc::default() };
+        let story = Story { told: Box::new(move |stage| told(stage).boxed_local()), is_over: Rc::default() };
         if let Err(failure) = cluster::run(&mut KvScenario::told(seed, setting.clone(), story), seed, &options) {
             panic!("{failure}");
         }
@@ -170,7 +173,7 @@ impl Stage {
 
     pub(crate) fn agree(&self) -> bool {
         let peers = self.peers();
-        super::node::agree(&self.world, &peers.iter().collect::<Vec<_>>()).is_ok()
+        super::check::agree(&self.world, &peers.iter().collect::<Vec<_>>()).is_ok()
     }
 }
 

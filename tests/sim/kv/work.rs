@@ -103,7 +103,13 @@ fn acknowledged(peer: &Peer, key: &Key, entry: &Entry) -> String {
     format!("writes {key} {}", short(entry.id().as_bytes()))
 }
 
-pub(crate) fn draft(namespace: NamespaceId, issuer: PublicKey, audience: PublicKey, pattern: &str, at: Hlc) -> GrantDraft {
+pub(crate) fn draft(
+    namespace: NamespaceId,
+    issuer: PublicKey,
+    audience: PublicKey,
+    pattern: &str,
+    at: Hlc,
+) -> GrantDraft {
     GrantDraft {
         namespace,
         parent: None,

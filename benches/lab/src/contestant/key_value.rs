@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::{SinkExt as _, sink};
 use syncline_core::clock::{Clock, ManualClock, Timestamp};
-use syncline_core::{FromSync, SyncProtocol as _};
+use syncline_core::{FromSync, SyncError, SyncProtocol as _};
 use syncline_kv::sync::{Event, KvQuery, KvSync};
 use syncline_kv::tree::Listing;
 use syncline_kv::{Grant, Item, Key, Subtree, Tree, Verdict};
@@ -100,7 +100,7 @@ impl Node for KeyValueNode {
         let protocol = self.protocol(&received);
         let (done, finished) = oneshot::channel::<()>();
         let session = async move {
-            let mut app = sink::drain::<FromSync<KvQuery>>().sink_map_err(|never| match never {});
+            let mut app = sink::drain::<FromSync<KvQuery>>().sink_map_err(|never| -> SyncError { match never {} });
             let (tx, rx) = (Box::new(&mut *stream.writer as _), Box::new(&mut *stream.reader as _));
             match self.role {
                 Role::Initiate => protocol.initiate(self.query.clone(), tx, rx, Box::new(&mut app as _)).await,

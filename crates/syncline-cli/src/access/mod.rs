@@ -112,7 +112,7 @@ pub trait Watch: Send {
 #[derive(Debug)]
 pub enum Seen {
     /// A key has this value.
-    Set(Entry),
+    Set(Box<Entry>),
     /// A key has none any more.
     Removed(Key),
     /// All that was there has been told; what follows is news.

@@ -80,6 +80,14 @@ pub struct AgentArgs {
     /// A peer to keep in touch with, as KEY@HOST:PORT; may be repeated
     #[arg(long = "peer", value_name = "PEER")]
     pub peers: Vec<PeerAddr>,
+    /// Find other members over UDP, at this address
+    #[cfg(feature = "swim")]
+    #[arg(long, value_name = "ADDR", requires = "listen")]
+    pub swim: Option<SocketAddr>,
+    /// A member to begin with, as KEY@ADDR of its --swim; may be repeated
+    #[cfg(feature = "swim")]
+    #[arg(long = "swim-seed", value_name = "MEMBER", requires = "swim")]
+    pub swim_seeds: Vec<super::SeedArg>,
 }
 
 #[derive(Debug, Args)]

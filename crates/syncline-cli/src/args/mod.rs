@@ -9,9 +9,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 pub use kv::{
-    AgentArgs, ExplainArgs, ExportArgs, GetArgs, GrantArgs, GrantsArgs, ImportArgs, InitArgs, Kv, LsArgs, OpArg, PutArgs,
-    RevokeArgs, RmArgs, SignArgs, WatchArgs, WhoCanArgs,
+    AgentArgs, ExplainArgs, ExportArgs, GetArgs, GrantArgs, GrantsArgs, ImportArgs, InitArgs, Kv, LsArgs, OpArg,
+    PutArgs, RevokeArgs, RmArgs, SignArgs, WatchArgs, WhoCanArgs,
 };
+#[cfg(feature = "swim")]
+pub use values::SeedArg;
 pub use values::{Begin, End, IdPrefix, OpsArg, ValueArg};
 
 const EXIT_CODES: &str = "\

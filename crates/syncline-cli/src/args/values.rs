@@ -86,6 +86,25 @@ impl FromStr for IdPrefix {
     }
 }
 
+/// A member of a SWIM group, and where it is reached by UDP.
+#[cfg(feature = "swim")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeedArg {
+    pub peer: syncline_net::PeerId,
+    pub addr: std::net::SocketAddr,
+}
+
+#[cfg(feature = "swim")]
+impl FromStr for SeedArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (peer, addr) = text.split_once('@').ok_or("not of the form KEY@ADDR")?;
+        let peer = peer.parse().map_err(|err| format!("no public key: {err}"))?;
+        Ok(Self { peer, addr: addr.parse().map_err(|err| format!("no address: {err}"))? })
+    }
+}
+
 /// A point in time, or how far it is from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {

@@ -31,6 +31,11 @@ pub async fn run(context: &Context, args: AgentArgs) -> Result<()> {
     let tree = open_tree(&home.database()?, &namespace)?;
     let builder = args.peers.into_iter().fold(KvNode::builder(tree, key), KvNodeBuilder::peer);
     let builder = args.listen.into_iter().fold(builder, KvNodeBuilder::listen);
+    #[cfg(feature = "swim")]
+    let builder = args.swim.into_iter().fold(builder, |builder, addr| {
+        let config = syncline_gossip::swim::SwimConfig::new(addr);
+        builder.swim(args.swim_seeds.iter().fold(config, |config, seed| config.seed(seed.peer, seed.addr)))
+    });
     let node = builder.start().await.map_err(start_failure)?;
     let events = node.events();
     let control = match control(context, &node) {
@@ -123,7 +128,9 @@ fn tell(out: &Out, bar: &ProgressBar, event: &NodeEvent) {
         NodeEvent::StrangerRefused(peer) => {
             format!("{peer} was refused: it may not read the namespace; grant it /** to read if it should")
         }
-        NodeEvent::AwayTooLong => "this replica was away for too long and must not sync; see `syncline kv status`".into(),
+        NodeEvent::AwayTooLong => {
+            "this replica was away for too long and must not sync; see `syncline kv status`".into()
+        }
         NodeEvent::ChoreFailed(err) => format!("the database failed: {err}"),
         event if out.is_verbose() => format!("{event:?}"),
         _ => return,

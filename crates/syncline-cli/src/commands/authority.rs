@@ -1,8 +1,8 @@
 //! Who may do what, and the end of that.
 
 use syncline_crypto::PublicKey;
-use syncline_kv::authority::{Authorization, Explanation, Op, Outcome};
 use syncline_kv::Key;
+use syncline_kv::authority::{Authorization, Explanation, Op, Outcome};
 
 use super::Context;
 use super::grant::resolve;
@@ -73,8 +73,14 @@ fn preview_text(out: &Out, preview: &Preview) -> String {
 fn ended_text(out: &Out, grant: &str, ended: &Ended) -> String {
     let unset = count(ended.unset.len() as u64, "key", "keys");
     let mut lines = vec![format!("revoked {}, unset {unset}", out.id(grant))];
-    lines.extend(ended.unset.iter().map(|key| format!("{} {}", out.paint(Part::Bad, "unset"), out.paint(Part::Key, key))));
-    lines.extend(ended.not_unset.iter().map(|key| format!("{} {} (not yours to delete)", out.paint(Part::Good, "older"), out.paint(Part::Key, key))));
+    lines.extend(
+        ended.unset.iter().map(|key| format!("{} {}", out.paint(Part::Bad, "unset"), out.paint(Part::Key, key))),
+    );
+    lines.extend(
+        ended.not_unset.iter().map(|key| {
+            format!("{} {} (not yours to delete)", out.paint(Part::Good, "older"), out.paint(Part::Key, key))
+        }),
+    );
     lines.join("\n")
 }
 
@@ -98,7 +104,9 @@ pub async fn explain(context: &Context, args: ExplainArgs) -> Result<()> {
     context.out.say(&record(&explanation), || text(&context.out, &explanation))?;
     match explanation.outcome {
         // It was said already, but programs look at how this ends.
-        Outcome::Denied { .. } => Err(Failure::new(Code::Denied, format!("{} may not {} {key}", context.out.short(who), explanation.op))),
+        Outcome::Denied { .. } => {
+            Err(Failure::new(Code::Denied, format!("{} may not {} {key}", context.out.short(who), explanation.op)))
+        }
         _ => Ok(()),
     }
 }
@@ -127,7 +135,8 @@ fn record(explanation: &Explanation) -> ExplanationRecord {
         }
         Outcome::Denied { reason, misses, .. } => {
             let misses = misses.iter();
-            let misses = misses.map(|miss| MissRecord { grant: miss.grant.to_string(), reason: miss.reason.to_string() });
+            let misses =
+                misses.map(|miss| MissRecord { grant: miss.grant.to_string(), reason: miss.reason.to_string() });
             ("denied", Vec::new(), Some(reason.to_string()), misses.collect())
         }
     };

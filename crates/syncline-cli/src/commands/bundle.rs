@@ -50,7 +50,12 @@ pub async fn import(context: &Context, args: &ImportArgs) -> Result<()> {
     };
     let record = access::open(&context.home).await?.import(from).await?;
     context.out.confirm(&record, || {
-        format!("took in {}, {} known before, {} refused", count(record.new, "item", "items"), record.known, record.refused)
+        format!(
+            "took in {}, {} known before, {} refused",
+            count(record.new, "item", "items"),
+            record.known,
+            record.refused
+        )
     })?;
     for reason in &record.reasons {
         context.out.detail(|| format!("refused: {reason}"));

@@ -48,7 +48,9 @@ fn confirm(out: &Out, what: &str, entry: &Entry) -> Result<()> {
 
 fn explainable(failure: Failure, key: &Key) -> Failure {
     match failure.code() {
-        Code::Denied => failure.hint(format!("`syncline kv explain {key}` says more, `syncline kv who-can {key}` who may")),
+        Code::Denied => {
+            failure.hint(format!("`syncline kv explain {key}` says more, `syncline kv who-can {key}` who may"))
+        }
         _ => failure,
     }
 }

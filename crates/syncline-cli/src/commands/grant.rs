@@ -173,9 +173,8 @@ pub fn sign(context: &Context, args: &SignArgs) -> Result<()> {
     let mut bytes = read_up_to(&args.unsigned, FILE_LEN_MAX)?;
     // Bytes of a grant end with a signature; this one is only there to be replaced.
     bytes.extend_from_slice(&[0; Signature::LEN]);
-    let wanted = Grant::decode(Bytes::from(bytes)).map_err(|err| {
-        Failure::new(Code::Usage, format!("{} is no unsigned grant: {err}", args.unsigned.display()))
-    })?;
+    let wanted = Grant::decode(Bytes::from(bytes))
+        .map_err(|err| Failure::new(Code::Usage, format!("{} is no unsigned grant: {err}", args.unsigned.display())))?;
     let me = signer.public_key();
     if *wanted.issuer() != me {
         return Err(Failure::new(Code::Denied, format!("{} is to sign this, not {me}", wanted.issuer()))
@@ -186,7 +185,11 @@ pub fn sign(context: &Context, args: &SignArgs) -> Result<()> {
     let record = SignedRecord { path: args.out.display().to_string(), grant: grant.id().to_string() };
     context.out.confirm(&record, || {
         let what = describe(&context.out, &grant);
-        format!("signed, in the namespace {}:\n  {what}\nissue it by `syncline kv grant --complete {}`", grant.namespace(), args.out.display())
+        format!(
+            "signed, in the namespace {}:\n  {what}\nissue it by `syncline kv grant --complete {}`",
+            grant.namespace(),
+            args.out.display()
+        )
     })
 }
 

@@ -60,7 +60,9 @@ fn described(path: &Path) -> Result<Namespace> {
         Ok(bundle) => return Ok(bundle.namespace().clone()),
         Err(BundleError::Magic | BundleError::Truncated) => {}
         Err(BundleError::Io(err)) if err.kind() == ErrorKind::IsADirectory => {
-            return Err(Failure::file("cannot read", path, err).hint("its description is in the file `namespace` in it"));
+            return Err(
+                Failure::file("cannot read", path, err).hint("its description is in the file `namespace` in it")
+            );
         }
         Err(err) => return Err(err.into()),
     }
@@ -77,7 +79,11 @@ fn text(out: &Out, status: &StatusRecord) -> String {
     let mut lines = vec![
         format!("namespace  {} ({})", out.paint(Part::Id, &status.namespace), out.paint(Part::Key, &status.name)),
         format!("root       {}", out.paint(Part::Id, &status.root)),
-        format!("holds      {}, {}", count(status.entries, "entry", "entries"), count(status.system, "grant or revocation", "grants and revocations")),
+        format!(
+            "holds      {}, {}",
+            count(status.entries, "entry", "entries"),
+            count(status.system, "grant or revocation", "grants and revocations")
+        ),
     ];
     match &status.peer_id {
         None => lines.push(format!("agent      {}", out.paint(Part::Faint, "none runs"))),

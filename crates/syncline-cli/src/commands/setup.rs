@@ -15,7 +15,8 @@ use crate::out::{Out, Part};
 
 pub fn keygen(context: &Context, global: &Global, args: KeygenArgs) -> Result<()> {
     let path = args.path.or_else(|| global.key.clone()).or_else(default_key);
-    let path = path.ok_or_else(|| Failure::new(Code::Usage, "it is not known where to put the key").hint("name a file"))?;
+    let path =
+        path.ok_or_else(|| Failure::new(Code::Usage, "it is not known where to put the key").hint("name a file"))?;
     let key = keyfile::create(&path, args.force)?;
     let record = KeyRecord { public_key: key.public_key(), path: path.display().to_string() };
     context.out.note(&format!("The secret key is in {}. This is the public one:", path.display()));

@@ -79,11 +79,13 @@ impl View<'_> {
 pub fn describe(out: &Out, grant: &Grant) -> String {
     let fields = grant.fields();
     let (issuer, audience) = (out.short(fields.issuer), out.short(fields.audience));
-    let mut text =
-        format!("{issuer} lets {audience} {} {}", ops(fields.ops), out.paint(Part::Key, &fields.pattern));
+    let mut text = format!("{issuer} lets {audience} {} {}", ops(fields.ops), out.paint(Part::Key, &fields.pattern));
     let mut limits = Vec::new();
     if fields.depth > 0 {
-        limits.push(format!("may be passed on {}", if fields.depth == 1 { "once".into() } else { format!("{} times", fields.depth) }));
+        limits.push(format!(
+            "may be passed on {}",
+            if fields.depth == 1 { "once".into() } else { format!("{} times", fields.depth) }
+        ));
     }
     limits.extend(fields.not_before.map(|from| format!("from {}", rfc3339(from))));
     limits.extend(fields.not_after.map(|until| format!("until {}", rfc3339(until))));

@@ -79,3 +79,42 @@ fn one_agent_for_a_directory_and_only_its_owner_talks_to_it() {
     agent.end();
     world.agent("a", "root", &[]).end();
 }
+
+/// Three agents, each of which is told of the first alone.
+#[cfg(feature = "swim")]
+#[test]
+fn members_find_each_other_by_swim() {
+    let world = World::with_namespace();
+    let names = ["one", "two", "three"];
+    let keys = names.map(|who| world.key(who));
+    for key in &keys {
+        world.grant("a", "root", key, "/**", &["--ops", "read"]);
+    }
+    world.ok("a", "root", &["kv", "export", "all.bundle"]);
+    let ports = names.map(|_| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap().port()
+    });
+    let seed = format!("{}@127.0.0.1:{}", keys[0], ports[0]);
+    let mut agents = Vec::new();
+    for (who, port) in names.into_iter().zip(ports) {
+        world.ok(who, who, &["kv", "init", "--from", "all.bundle"]);
+        world.ok(who, who, &["kv", "import", "all.bundle"]);
+        let addr = format!("127.0.0.1:{port}");
+        agents.push(world.agent(who, who, &["--listen", "127.0.0.1:0", "--swim", &addr, "--swim-seed", &seed]));
+    }
+    world.ok("three", "root", &["kv", "put", "/x", "1"]);
+    for who in names {
+        world.until("1", who, who, &["kv", "get", "/x"]);
+    }
+    let members = || {
+        let status: Value = serde_json::from_str(&world.ok("two", "two", &["--json", "kv", "status"])).unwrap();
+        status["members"].as_array().unwrap().iter().filter(|member| member["up"] == true).count()
+    };
+    let begin = std::time::Instant::now();
+    while members() < 2 {
+        assert!(begin.elapsed() < crate::world::DEADLINE, "the third was not found");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    agents.into_iter().for_each(crate::world::Agent::end);
+}

@@ -79,7 +79,8 @@ fn records_have_the_fields_that_are_documented() {
     check(&json("a", "root", &["kv", "export", "bundle"]));
     check(&json("a", "root", &["kv", "import", "bundle"]));
     let root = namespace["roots"][0].as_str().unwrap();
-    let unsigned = ["kv", "grant", "--to", &team, "--pattern", "/u", "--ops", "write", "--unsigned", "u", "--issuer", root];
+    let unsigned =
+        ["kv", "grant", "--to", &team, "--pattern", "/u", "--ops", "write", "--unsigned", "u", "--issuer", root];
     check(&json("a", "root", &unsigned));
     check(&json("a", "root", &["kv", "sign", "u", "s"]));
     check(&json("a", "root", &["kv", "grant", "--complete", "s"]));

@@ -94,7 +94,8 @@ impl Served<'_> {
                 }
             }
         }
-        tx.close().await?;
+        // Whoever runs the session closes the stream.
+        tx.flush().await?;
         Ok(())
     }
 

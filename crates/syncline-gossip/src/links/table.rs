@@ -311,11 +311,12 @@ impl State {
         std::mem::take(&mut peer.lost).then_some(MemberEvent::Reconnected { peer: id })
     }
 
-    /// Takes a message from the next peer in turn that has one.
+    /// Takes a message from the next peer in turn that has one. Peers of whom the membership has not told yet wait: what comes
+    /// from others than members is ignored.
     fn take_message(&mut self) -> Option<(PeerId, Bytes)> {
         let begin = self.last_heard.map_or(Bound::Unbounded, Bound::Excluded);
         let behind = self.peers.range((begin, Bound::Unbounded));
-        let found = behind.chain(self.peers.iter()).find_map(|(id, peer)| {
+        let found = behind.chain(self.peers.iter()).filter(|(_, peer)| peer.is_up).find_map(|(id, peer)| {
             let message = peer.links().find_map(|link| link.inbound.take())?;
             Some((*id, message))
         });

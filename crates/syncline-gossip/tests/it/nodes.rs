@@ -74,7 +74,7 @@ async fn who_is_killed_catches_up_when_it_is_back() {
     let sixth = signer(6);
     grant(nodes[0].tree(), &sixth.public_key(), "/**", Ops::ReadWrite);
     let hub = nodes[0].peer_addr().unwrap();
-    let node = start(on_disk(&path), sixth.clone(), &[hub.clone()]).await;
+    let node = start(on_disk(&path), sixth.clone(), std::slice::from_ref(&hub)).await;
     node.tree().put(now(), &root(), &key("/early"), &b"1"[..]).unwrap();
     until_equal(&[nodes[0].tree(), nodes[3].tree(), node.tree()]).await;
 
@@ -105,6 +105,9 @@ async fn what_is_new_is_pushed_without_a_session() {
     let slow = quick().with_interval(hour).with_debounce(hour).with_debounce_max(hour).with_entropy_intervals(0);
     let first = builder(granted(), root()).config(slow.clone()).start().await.unwrap();
     let second = builder(memory(), signer(2)).config(slow).peer(first.peer_addr().unwrap()).start().await.unwrap();
+    for (n, node) in [(1, first.clone()), (2, second.clone())] { let mut e = node.events(); tokio::spawn(async move { while let Some(x) = e.next().await { eprintln!("EV {n} {x:?}"); } }); }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    eprintln!("EV {:?}\nEV {:?}", first.status().await, second.status().await);
     until_equal(&[first.tree(), second.tree()]).await;
     until("both are members", async || {
         let (first, second) = (first.status().await.unwrap(), second.status().await.unwrap());
@@ -183,7 +186,7 @@ async fn one_node_serves_several_namespaces() {
     let two = builder(other_tree, root()).on(hub.clone(), node.clone()).start().await.unwrap();
     assert!(builder(tree, root()).on(hub, node.clone()).start().await.is_err(), "a namespace twice");
 
-    let reader = start(memory(), signer(2), &[addr.clone()]).await;
+    let reader = start(memory(), signer(2), std::slice::from_ref(&addr)).await;
     let other_reader = start(open(&other), signer(2), &[addr]).await;
     one.tree().put(now(), &root(), &key("/k"), &b"one"[..]).unwrap();
     two.tree().put(now(), &root(), &key("/k"), &b"two"[..]).unwrap();
@@ -198,4 +201,69 @@ async fn one_node_serves_several_namespaces() {
     shut_down(vec![reader, other_reader]).await;
     within("the node's shutdown", node.shutdown()).await;
     assert_eq!(node.task_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_differences_are_settled_by_sessions() {
+    let (first, second) = (granted(), memory());
+    let items = first.authority().grants().map(|grant| syncline_kv::Item::Grant((**grant).clone())).collect();
+    second.apply(now(), items).unwrap();
+    for number in 0..1_000 {
+        first.put(now(), &root(), &key(&format!("/a/{number}")), &b"first"[..]).unwrap();
+        second.put(now(), &signer(2), &key(&format!("/b/{number}")), &b"second"[..]).unwrap();
+    }
+    let first = start(first, root(), &[]).await;
+    let second = start(second, signer(2), &[first.peer_addr().unwrap()]).await;
+    until_equal(&[first.tree(), second.tree()]).await;
+    assert_eq!(first.tree().root().unwrap().entries, 2_000);
+    until("a session was completed", async || first.status().await.unwrap().stats.sessions_completed > 0).await;
+    assert_eq!(first.status().await.unwrap().stats.pushed_new, 0);
+    shut_down(vec![first, second]).await;
+}
+
+#[cfg(feature = "swim")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_find_each_other_from_one_seed() {
+    use syncline_gossip::swim::SwimConfig;
+    let config = || {
+        let mut config = SwimConfig::new("127.0.0.1:0".parse().unwrap());
+        config.probe = Duration::from_millis(200);
+        config.answer = Duration::from_millis(100);
+        config.suspect = Duration::from_secs(2);
+        config.announce = Duration::from_millis(100);
+        config
+    };
+    // Who is empty does not know who may read: all begin with the grants.
+    let system: Vec<_> =
+        granted().authority().grants().map(|grant| syncline_kv::Item::Grant((**grant).clone())).collect();
+    let tree = || {
+        let tree = memory();
+        tree.apply(now(), system.clone()).unwrap();
+        tree
+    };
+    let first = builder(tree(), root()).swim(config()).start().await.unwrap();
+    let seed = first.swim().unwrap().local_addr();
+    let mut nodes = vec![first];
+    for number in 2..=4 {
+        let config = config().seed(root().public_key(), seed);
+        nodes.push(builder(tree(), signer(number)).swim(config).start().await.unwrap());
+    }
+    // Nobody was told of anybody but the first; yet the third and the fourth have a link.
+    until("those who were not told of each other have a link", async || {
+        let status = nodes[3].status().await.unwrap();
+        status.members.get(nodes[2].peer_id()).is_some_and(syncline_gossip::MemberStatus::is_up)
+    })
+    .await;
+    nodes[3].tree().put(now(), &signer(4), &key("/k"), &b"v"[..]).unwrap();
+    for node in &nodes {
+        until_value(node.tree(), &key("/k"), Some(b"v")).await;
+    }
+    // One leaves: the others dial it no more.
+    let gone = nodes.remove(1);
+    gone.shutdown().await;
+    until("the others have crossed it out", async || {
+        nodes.iter().all(|node| node.peers().get(gone.peer_id()).is_none())
+    })
+    .await;
+    shut_down(nodes).await;
 }

@@ -93,13 +93,15 @@ impl Work<'_> {
     }
 
     fn write_system(&self, batch: &mut Batch) -> Result<(), KvError> {
-        let mut set = self.inner.system.change(self.snapshot)?;
-        for item in &self.system {
-            let (sort_key, id) = (system_key(item), item.id_bytes());
-            SYSTEM.put_in(batch, &(self.inner.number, sort_key, id), &item.encoded());
-            set.insert(&SetItem::new([sort_key], ItemId::from_bytes(id)))?;
+        if !self.system.is_empty() {
+            let mut set = self.inner.system.change(self.snapshot)?;
+            for item in &self.system {
+                let (sort_key, id) = (system_key(item), item.id_bytes());
+                SYSTEM.put_in(batch, &(self.inner.number, sort_key, id), &item.encoded());
+                set.insert(&SetItem::new([sort_key], ItemId::from_bytes(id)))?;
+            }
+            set.write(batch)?;
         }
-        set.write(batch)?;
         if !self.revived.is_empty() {
             REVIVING.put_in(batch, &(self.inner.number,), &Bytes::new());
         }
