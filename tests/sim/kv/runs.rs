@@ -27,10 +27,10 @@ pub(crate) fn options(seed: u64) -> Options {
     let options = options
         .with_faults(faults)
         .with_liveness_max(LIVENESS_MAX)
-        .with_safety(Duration::from_secs(60 + rng.below(540)))
-        .with_step(Rate::every(Duration::from_secs(1 + rng.below(15))));
+        .with_safety(Duration::from_secs(30 + rng.below(240)))
+        .with_step(Rate::every(Duration::from_secs(1 + rng.below(8))));
     let options =
-        if is_large { options.with_nodes(10 + rng.index(41)).with_safety(Duration::from_secs(45)) } else { options };
+        if is_large { options.with_nodes(10 + rng.index(41)).with_safety(Duration::from_secs(30)) } else { options };
     // Mostly agents alone bring nodes together.
     if seed.is_multiple_of(4) { options } else { options.with_session(Rate::NEVER) }
 }
@@ -43,6 +43,6 @@ pub(crate) fn run(seed: u64) -> Result<Report, Box<Failure>> {
 
 #[test]
 fn trees_agree_and_nobody_writes_without_a_grant() {
-    let totals = Campaign::from_env(0..40).with_twice(20).run(run);
+    let totals = Campaign::from_env(0..25).run(run);
     println!("kv: {totals}");
 }

@@ -31,11 +31,16 @@ fn every_workload_runs_over_both_and_each_operation_comes_once() {
         if let Content::Log { body, .. } = &mut workload.content {
             *body = (*body).min(10_000);
         }
+        // A value that the other side has a later one of is sent in vain.
+        let superseded = match workload.content {
+            Content::Log { .. } => 0,
+            Content::Kv { updated, .. } => updated,
+        };
         let plan = plan(vec![workload], "rtt=50ms,down=10mbit,up=2mbit");
         let report = plan.run(&Silent).expect("the sessions succeed");
         assert_eq!(report.outcomes.len(), plan.contestants.len());
         for outcome in &report.outcomes {
-            assert_eq!(outcome.redundant, 0);
+            assert!(outcome.redundant <= superseded, "{name}: {}", outcome.redundant);
             assert!(outcome.bytes() > outcome.lacking_bytes, "{name}");
             assert!(outcome.link_s >= 0.05, "{name}");
         }
@@ -92,7 +97,6 @@ fn keys_that_one_side_lacks_or_has_an_old_value_of_come_once_and_no_others() {
     let report = plan(vec![workload], "rtt=10ms").run(&Silent).expect("the sessions succeed");
     for outcome in &report.outcomes {
         assert_eq!(outcome.lacking, 100);
-        // The values that are there no more are sent in vain at the most.
         assert!(outcome.redundant <= 30, "{}: {}", outcome.protocol, outcome.redundant);
     }
 }

@@ -105,9 +105,6 @@ async fn what_is_new_is_pushed_without_a_session() {
     let slow = quick().with_interval(hour).with_debounce(hour).with_debounce_max(hour).with_entropy_intervals(0);
     let first = builder(granted(), root()).config(slow.clone()).start().await.unwrap();
     let second = builder(memory(), signer(2)).config(slow).peer(first.peer_addr().unwrap()).start().await.unwrap();
-    for (n, node) in [(1, first.clone()), (2, second.clone())] { let mut e = node.events(); tokio::spawn(async move { while let Some(x) = e.next().await { eprintln!("EV {n} {x:?}"); } }); }
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    eprintln!("EV {:?}\nEV {:?}", first.status().await, second.status().await);
     until_equal(&[first.tree(), second.tree()]).await;
     until("both are members", async || {
         let (first, second) = (first.status().await.unwrap(), second.status().await.unwrap());
