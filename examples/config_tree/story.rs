@@ -64,9 +64,7 @@ pub async fn run() -> Result<()> {
 
     println!("\nIn the end:");
     wait_until_equal(services).await?;
-    for service in [api, billing, search] {
-        service.stop().await?;
-    }
+    futures::try_join!(api.stop(), billing.stop(), search.stop())?;
     Ok(())
 }
 

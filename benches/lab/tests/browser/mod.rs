@@ -90,12 +90,14 @@ impl Browser {
 
     /// Lays out a page at this width and takes a picture of all of it.
     pub(crate) fn look(&self, page: &str, width: u32, flags: &[&str]) -> (Layout, Picture) {
-        let dom = self.start(&self.frame(page, width, 800), width, 800, &[flags, &["--dump-dom"]].concat());
+        // A scroll bar would leave less room for the layout than there is in the picture.
+        let flags = [flags, &["--hide-scrollbars"]].concat();
+        let dom = self.start(&self.frame(page, width, 800), width, 800, &[&flags[..], &["--dump-dom"]].concat());
         let layout = layout(&String::from_utf8(dom).expect("text"));
         let picture = self.folder.join("picture.png");
         let screenshot = format!("--screenshot={}", picture.display());
         let frame = self.frame(page, width, layout.height);
-        self.start(&frame, width, layout.height, &[flags, &["--hide-scrollbars", &screenshot]].concat());
+        self.start(&frame, width, layout.height, &[&flags[..], &[&screenshot]].concat());
         (layout, Picture::read(&picture))
     }
 

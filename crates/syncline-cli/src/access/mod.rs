@@ -1,7 +1,9 @@
 //! A replica, however it is reached: its database, or the agent that has it open.
 
 mod direct;
+mod handing_in;
 mod remote;
+mod watching;
 
 use std::io::{Read, Write};
 use std::sync::Arc;

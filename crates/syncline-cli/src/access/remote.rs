@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use syncline_core::clock::Hlc;
 use syncline_crypto::{PublicKey, SigningKey};
-use syncline_gossip::control::{Change, Client, ControlError, MemberReport, VerdictKind, WatchEvents, connect_unix};
+use syncline_gossip::control::{Client, ControlError, MemberReport, VerdictKind, connect_unix};
 use syncline_kv::authority::{Authority, Authorization, Op};
 use syncline_kv::item::{Item, OnRevoke};
 use syncline_kv::tree::{Import, Listing, PutOptions};
@@ -21,17 +21,16 @@ use tokio::io::AsyncWrite;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
-use super::{Access, Ended, Preview, Seen, Watch};
+use super::handing_in::HandingIn;
+use super::watching::Watching;
+use super::{Access, Ended, Preview, Watch};
 use crate::failure::{Code, Failure, Result};
 use crate::home::Home;
 use crate::out::record::{ExportRecord, ImportRecord, MemberRecord, StatusRecord};
 use crate::times::{now, rfc3339};
 
 /// Items that are handed in at once.
-const ITEMS_AT_ONCE: usize = 1_000;
-
-/// Bytes of items that are handed in at once, about.
-const BYTES_AT_ONCE: usize = 2 << 20;
+pub(super) const ITEMS_AT_ONCE: usize = 1_000;
 
 /// An agent.
 #[derive(Debug)]
@@ -186,14 +185,13 @@ impl Access for Remote {
         let tree = self.system_tree().await?;
         let known: BTreeSet<[u8; 32]> = system_items(&tree.authority()).map(|item| item.id_bytes()).collect();
         let report = Import::open(from)?.apply_to(&tree, now())?;
-        let mut handing = HandingIn { remote: self, record: ImportRecord::default(), items: Vec::new(), bytes: 0 };
-        handing.record.refused = report.refused;
-        handing.record.reasons = report.verdicts.iter().map(ToString::to_string).collect();
+        let reasons = report.verdicts.iter().map(ToString::to_string).collect();
+        let record = ImportRecord { new: 0, known: report.known, refused: report.refused, reasons };
+        let mut handing = HandingIn::new(&self.client, record);
         let authority = tree.authority();
         for item in system_items(&authority).filter(|item| !known.contains(&item.id_bytes())) {
             handing.push(item).await?;
         }
-        handing.record.known = report.known;
         let mut listing = Listing::of(Subtree::all()).with_tombstones();
         loop {
             let page = tree.list(&listing)?;
@@ -229,7 +227,7 @@ impl Access for Remote {
         // The connection is the watch's from then on.
         let client = connect_unix(&self.socket).await.map_err(failed)?;
         let events = client.watch(subtree).await.map_err(failed)?;
-        Ok(Box::new(Watching { events, known: BTreeSet::new(), untold: None, removed: Vec::new() }))
+        Ok(Box::new(Watching::new(events)))
     }
 }
 
@@ -259,90 +257,6 @@ fn system_items(authority: &Authority) -> impl Iterator<Item = Item> + '_ {
     rotations.into_iter().map(Item::RootRotate).chain(grants).chain(revocations)
 }
 
-/// Items of a bundle on their way to the agent.
-struct HandingIn<'a> {
-    remote: &'a Remote,
-    record: ImportRecord,
-    items: Vec<Item>,
-    bytes: usize,
-}
-
-impl HandingIn<'_> {
-    async fn push(&mut self, item: Item) -> Result<()> {
-        self.bytes += item.encoded().len();
-        self.items.push(item);
-        if self.items.len() >= ITEMS_AT_ONCE || self.bytes >= BYTES_AT_ONCE { self.flush().await } else { Ok(()) }
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        self.bytes = 0;
-        let items = std::mem::take(&mut self.items);
-        let verdicts = self.remote.client.lock().await.apply(&items).await.map_err(failed)?;
-        for verdict in verdicts {
-            match verdict.kind {
-                VerdictKind::Applied | VerdictKind::Shadowed => self.record.new += 1,
-                VerdictKind::Known | VerdictKind::Superseded => self.record.known += 1,
-                _ => {
-                    self.record.refused += 1;
-                    if self.record.reasons.len() < 100 {
-                        self.record.reasons.push(verdict.text);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<ImportRecord> {
-        self.flush().await?;
-        Ok(self.record)
-    }
-}
-
-/// Follows keys, and finds out which are gone when the agent had to begin anew.
-struct Watching {
-    events: WatchEvents<UnixStream>,
-    known: BTreeSet<Key>,
-    /// Keys that were there before all is told again, and have not been told.
-    untold: Option<BTreeSet<Key>>,
-    removed: Vec<Key>,
-}
-
-#[async_trait]
-impl Watch for Watching {
-    async fn next(&mut self) -> Result<Option<Seen>> {
-        loop {
-            if let Some(key) = self.removed.pop() {
-                return Ok(Some(Seen::Removed(key)));
-            }
-            let Some(change) = self.events.next().await.map_err(failed)? else { return Ok(None) };
-            match change {
-                Change::Value(entry) => {
-                    self.known.insert(entry.key().clone());
-                    if let Some(untold) = &mut self.untold {
-                        untold.remove(entry.key());
-                    }
-                    return Ok(Some(Seen::Set(entry)));
-                }
-                Change::Unset(key) => {
-                    if self.known.remove(&key) {
-                        return Ok(Some(Seen::Removed(key)));
-                    }
-                }
-                Change::Reset => self.untold = Some(self.known.clone()),
-                Change::Live => match self.untold.take() {
-                    Some(untold) => {
-                        self.known.retain(|key| !untold.contains(key));
-                        self.removed = untold.into_iter().rev().collect();
-                    }
-                    None => return Ok(Some(Seen::Live)),
-                },
-                Change::Authority => {}
-            }
-        }
-    }
-}
-
 /// A writer that may block, which nobody else waits for in a tool.
 struct Blocking<'a>(&'a mut (dyn Write + Send));
 
@@ -365,7 +279,7 @@ fn is_nobody(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::InvalidInput)
 }
 
-fn failed(err: ControlError) -> Failure {
+pub(super) fn failed(err: ControlError) -> Failure {
     match err {
         ControlError::Refused(fault) => Failure::new(Code::Failure, format!("the agent refused: {fault}")),
         err => {

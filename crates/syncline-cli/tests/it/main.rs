@@ -9,5 +9,6 @@ mod commands;
 mod faults;
 mod json;
 mod keys;
+mod many;
 mod readme;
 mod world;

@@ -1,7 +1,7 @@
 //! Members find each other over UDP: SWIM (Das, Gupta, Motivala: "SWIM: Scalable Weakly-consistent Infection-style Process
 //! Group Membership Protocol", DSN 2002), as the crate `foca` does it.
 //!
-//! [`Swim`] puts those that it finds into an [`AddressBook`](crate::AddressBook), from where they are dialled, and takes them
+//! [`Swim`] puts those that it finds into an [`AddressBook`], from where they are dialled, and takes them
 //! out when they are gone.
 //!
 //! # Hostile packets

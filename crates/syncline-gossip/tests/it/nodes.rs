@@ -75,6 +75,7 @@ async fn who_is_killed_catches_up_when_it_is_back() {
     grant(nodes[0].tree(), &sixth.public_key(), "/**", Ops::ReadWrite);
     let hub = nodes[0].peer_addr().unwrap();
     let node = start(on_disk(&path), sixth.clone(), std::slice::from_ref(&hub)).await;
+    nodes[0].peers().insert(node.peer_addr().unwrap());
     node.tree().put(now(), &root(), &key("/early"), &b"1"[..]).unwrap();
     until_equal(&[nodes[0].tree(), nodes[3].tree(), node.tree()]).await;
 
@@ -91,6 +92,7 @@ async fn who_is_killed_catches_up_when_it_is_back() {
     })
     .await;
     let again = start(reopened.into_inner().unwrap(), sixth, &[hub]).await;
+    nodes[0].peers().insert(again.peer_addr().unwrap());
     until_value(again.tree(), &key("/early"), None).await;
     until_value(again.tree(), &key("/late"), Some(b"2")).await;
     nodes.push(again);
@@ -105,6 +107,8 @@ async fn what_is_new_is_pushed_without_a_session() {
     let slow = quick().with_interval(hour).with_debounce(hour).with_debounce_max(hour).with_entropy_intervals(0);
     let first = builder(granted(), root()).config(slow.clone()).start().await.unwrap();
     let second = builder(memory(), signer(2)).config(slow).peer(first.peer_addr().unwrap()).start().await.unwrap();
+    // Either may be the one to open the first session.
+    first.peers().insert(second.peer_addr().unwrap());
     until_equal(&[first.tree(), second.tree()]).await;
     until("both are members", async || {
         let (first, second) = (first.status().await.unwrap(), second.status().await.unwrap());

@@ -161,7 +161,9 @@ impl Session {
         if let Some((code, revocation)) = refusal(&verdict).filter(|_| is_offered) {
             let id = item.id_bytes();
             // Room may be made for it without anything else changing.
-            if let Some(who) = self.who().filter(|_| code != RefusedCode::OverQuota) {
+            // The id of a rotation says nothing about who signed it: it may come with more signatures.
+            let is_lasting = code != RefusedCode::OverQuota && !matches!(item, Item::RootRotate(_));
+            if let Some(who) = self.who().filter(|_| is_lasting) {
                 self.memory.refused_by_us(who, version, id, code);
             }
             self.refuse(id, code, revocation, applied);
@@ -188,7 +190,7 @@ impl Session {
         let Some(who) = self.who().filter(|_| !refused.is_empty()) else { return Ok(()) };
         // Once grants and such are reconciled the peer has those that are here.
         let version = if terms.on_rejection { terms.their_counts.system } else { self.version()? };
-        for (id, code) in refused.iter().filter(|(_, code)| *code != RefusedCode::OverQuota) {
+        for (id, code) in refused.iter().filter(|(_, code)| is_lasting(*code, terms.on_rejection)) {
             self.memory.refused_by_them(who, version, *id, *code);
         }
         Ok(())
@@ -216,6 +218,17 @@ impl Received {
 
 fn key_of(item: &Item) -> Option<Key> {
     if let Item::Entry(entry) = item { Some(entry.key().clone()) } else { None }
+}
+
+/// Whether a peer that refused an item will refuse it as long as `remember`'s version stays the same.
+fn is_lasting(code: RefusedCode, on_rejection: bool) -> bool {
+    match code {
+        RefusedCode::Collected | RefusedCode::Invalid => true,
+        // Who has the same grants and such as we do decides as we do, and we hold the item: the peer lacked something, or had
+        // something that we lack. It may have caught up by the next session without any change here.
+        RefusedCode::Revoked | RefusedCode::Unauthorized => on_rejection,
+        RefusedCode::OverQuota => false,
+    }
 }
 
 /// What the peer is told, if the item will not be taken later either.

@@ -66,11 +66,19 @@ pub(super) struct Session {
 
 /// What is being sent, and how far that is.
 struct Sending {
-    view: Arc<TreeView>,
-    reconciler: Option<Box<dyn Reconciler>>,
+    /// How many grants and such there were when a set was last looked at.
+    system_len: u64,
+    /// The set as it is being compared. Not kept for longer: a view holds on to all that has been replaced since.
+    comparing: Option<Comparing>,
     queue: Queue,
     /// Whose grants and such the peer has, or is sent.
     authority: Arc<Authority>,
+}
+
+/// A reconciliation that is under way.
+struct Comparing {
+    view: Arc<TreeView>,
+    reconciler: Box<dyn Reconciler>,
 }
 
 /// What the peer sent.
@@ -128,10 +136,10 @@ impl Setting {
     ) -> Result<(Arc<Session>, Opening), OpenError> {
         let may_read = tree.authority().may_read(self.remote.as_ref(), &query.prefix, now);
         tree.check_not_away(now)?;
-        let session = self.session(tree, query, now)?;
-        let opening = session.opening(self.capabilities.on_rejection, nonce)?;
+        let (session, view) = self.session(tree, query, now)?;
+        let opening = session.opening(&view, self.capabilities.on_rejection, nonce)?;
         // Who holds nothing does not know yet who may read, and has nothing to hide.
-        if !may_read && !session.is_blank()? {
+        if !may_read && !is_blank(&view)? {
             return Err(OpenError::PeerMayNotRead { prefix: session.query.prefix.clone() });
         }
         Ok((Arc::new(session), opening))
@@ -148,18 +156,19 @@ impl Setting {
         let Some(tree) = tree.filter(allowed) else { return Ok(None) };
         tree.check_not_away(now)?;
         let query = KvQuery { namespace: hello.namespace, prefix: hello.prefix.clone() };
-        let session = self.session(&tree, query, now)?;
-        let opening = session.opening(hello.capabilities.on_rejection, &hello.nonce)?;
+        let (session, view) = self.session(&tree, query, now)?;
+        let opening = session.opening(&view, hello.capabilities.on_rejection, &hello.nonce)?;
         Ok(Some((Arc::new(session), opening)))
     }
 
-    fn session(&self, tree: &Tree, query: KvQuery, now: Timestamp) -> Result<Session, KvError> {
+    fn session(&self, tree: &Tree, query: KvQuery, now: Timestamp) -> Result<(Session, TreeView), KvError> {
         let changes = tree.watch(Scope::Below(query.prefix.clone()));
         // Before the view, so that what comes in between is in one of them.
         let authority = tree.authority();
-        let view = Arc::new(tree.view()?);
-        let sending = Sending { view, reconciler: None, queue: Queue::default(), authority };
-        Ok(Session {
+        let view = tree.view()?;
+        let system_len = view.system.len()?;
+        let sending = Sending { system_len, comparing: None, queue: Queue::default(), authority };
+        let session = Session {
             tree: tree.clone(),
             query,
             remote: self.remote,
@@ -170,7 +179,8 @@ impl Setting {
             pending: Mutex::default(),
             sending: Mutex::new(sending),
             received: Mutex::new(Received { echoes: Echoes::new(self.limits.echoes_max()), ..Received::default() }),
-        })
+        };
+        Ok((session, view))
     }
 }
 
@@ -188,19 +198,13 @@ impl Session {
         self.remote.map(|remote| (self.query.namespace, remote))
     }
 
-    fn opening(&self, on_rejection: bool, nonce: &Nonce) -> Result<Opening, KvError> {
-        let view = Arc::clone(&self.sending().view);
-        let digest = |set| sets::digest(&view, &self.query, set, on_rejection, nonce);
+    fn opening(&self, view: &TreeView, on_rejection: bool, nonce: &Nonce) -> Result<Opening, KvError> {
+        let digest = |set| sets::digest(view, &self.query, set, on_rejection, nonce);
         Ok(Opening {
-            counts: sets::counts(&view, &self.query)?,
+            counts: sets::counts(view, &self.query)?,
             system: digest(SetName::System)?,
             entries: digest(SetName::Entries)?,
         })
-    }
-
-    fn is_blank(&self) -> Result<bool, KvError> {
-        let view = Arc::clone(&self.sending().view);
-        Ok(view.system.is_empty()? && view.entries.is_empty()?)
     }
 
     /// Whether the peer may be told anything.
@@ -213,10 +217,7 @@ impl Session {
         if self.may_read(now) {
             return Ok(());
         }
-        let view = self.tree.view()?;
-        let is_blank =
-            view.system.is_empty().map_err(KvError::from)? && view.entries.is_empty().map_err(KvError::from)?;
-        if is_blank { Ok(()) } else { Err(Failure::Barred) }
+        if is_blank(&self.tree.view()?)? { Ok(()) } else { Err(Failure::Barred) }
     }
 
     /// Goes on with a reconciliation, or begins one if `round` is given.
@@ -231,11 +232,11 @@ impl Session {
         self.check_right(now)?;
         let mut sending = self.sending();
         if let Some(round) = round {
-            sending.view = Arc::new(self.tree.view()?);
-            sending.reconciler = Some(sets::reconciler(&self.query, set, terms, round, &self.limits));
+            let view = self.look_anew(&mut sending, terms, set)?;
+            let reconciler = sets::reconciler(&self.query, set, terms, round, &self.limits);
+            sending.comparing = Some(Comparing { view, reconciler });
         }
-        let view = Arc::clone(&sending.view);
-        let Some(reconciler) = sending.reconciler.as_mut() else {
+        let Some(Comparing { view, mut reconciler }) = sending.comparing.take() else {
             return Err(Failure::Sync(SyncError::Critical("no reconciliation was begun".into())));
         };
         let step = match message {
@@ -243,11 +244,12 @@ impl Session {
             None => reconciler.open(view.set(set))?,
         };
         let is_done = reconciler.is_done();
-        if is_done {
-            sending.reconciler = None;
-        }
         if !step.have.is_empty() {
-            sending.queue.push(Source::Items { view, set, items: step.have.into_iter() });
+            let (view, items) = (Arc::clone(&view), step.have.into_iter());
+            sending.queue.push(Source::Items { view, set, items });
+        }
+        if !is_done {
+            sending.comparing = Some(Comparing { view, reconciler });
         }
         Ok(Stepped { reply: step.reply, is_done })
     }
@@ -255,10 +257,33 @@ impl Session {
     /// Everything is to be sent: the peer has nothing.
     pub(super) fn stream(&self, terms: &Terms, set: SetName) -> Result<(), Failure> {
         let mut sending = self.sending();
-        sending.view = Arc::new(self.tree.view()?);
-        let (view, span) = (Arc::clone(&sending.view), sets::span(&self.query, set, terms.on_rejection));
+        let view = self.look_anew(&mut sending, terms, set)?;
+        let span = sets::span(&self.query, set, terms.on_rejection);
         sending.queue.push(Source::Span { view, set, span });
         Ok(())
+    }
+
+    /// A set as it is now.
+    fn look_anew(&self, sending: &mut Sending, terms: &Terms, set: SetName) -> Result<Arc<TreeView>, KvError> {
+        let view = Arc::new(self.tree.view()?);
+        sending.system_len = view.system.len()?;
+        if set == SetName::Entries {
+            // Entries may rest on what has come since the system sets were compared. It goes before them, or the peer would
+            // refuse what it is about to allow.
+            self.push_news(sending, terms);
+        }
+        Ok(view)
+    }
+
+    /// The grants and such that are new since the peer was told last are to be sent.
+    fn push_news(&self, sending: &mut Sending, terms: &Terms) {
+        let now = self.tree.authority();
+        if Arc::ptr_eq(&sending.authority, &now) {
+            return;
+        }
+        let before = std::mem::replace(&mut sending.authority, Arc::clone(&now));
+        let items = queue::news(&before, &now, terms.on_rejection);
+        sending.queue.push(Source::Encoded(items));
     }
 
     /// Notes what has changed. What this peer just sent itself need not be looked at unless `is_exact`.
@@ -285,10 +310,7 @@ impl Session {
         let changed = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         let mut sending = self.sending();
         if changed.authority {
-            let now = self.tree.authority();
-            let before = std::mem::replace(&mut sending.authority, Arc::clone(&now));
-            let items = queue::news(&before, &now, terms.on_rejection);
-            sending.queue.push(Source::Encoded(items));
+            self.push_news(&mut sending, terms);
         }
         if !changed.keys.is_empty() {
             sending.queue.push(Source::Keys(changed.keys));
@@ -300,16 +322,12 @@ impl Session {
     pub(super) fn page(&self, now: Timestamp, terms: &Terms) -> Result<Page, Failure> {
         let mut page = Page::default();
         let mut bytes_left = self.limits.page_bytes().max(1);
-        self.refusals(&mut page, &mut bytes_left);
+        self.refusals(now, &mut page, &mut bytes_left);
         let refusals = page.messages.len();
         let who = self.who();
         let mut sending = self.sending();
         // What the peer knows of grants and such by now: once they are reconciled, what is known here.
-        let version = if terms.on_rejection {
-            terms.their_counts.system
-        } else {
-            sending.view.system.len().map_err(KvError::from)?
-        };
+        let version = if terms.on_rejection { terms.their_counts.system } else { sending.system_len };
         while bytes_left > 0 {
             let Some((id, item)) = sending.queue.next(&self.tree)? else { break };
             let will_be_refused = who.is_some_and(|who| self.memory.will_refuse(&who, version, &id));
@@ -328,15 +346,23 @@ impl Session {
         Ok(page)
     }
 
-    fn refusals(&self, page: &mut Page, bytes_left: &mut usize) {
+    fn refusals(&self, now: Timestamp, page: &mut Page, bytes_left: &mut usize) {
+        let may_read = self.may_read(now);
         let mut received = self.received();
         while *bytes_left > 0 {
-            let Some(refused) = received.refusals.pop_front() else { return };
+            let Some(mut refused) = received.refusals.pop_front() else { return };
+            // That its own items were refused is all that a peer learns that may not read.
+            refused.revocation = refused.revocation.filter(|_| may_read);
             let len = 40 + refused.revocation.as_ref().map_or(0, Bytes::len);
             *bytes_left = bytes_left.saturating_sub(len);
             page.messages.push(Message::Refused(refused));
         }
     }
+}
+
+/// Whether there is nothing at all.
+fn is_blank(view: &TreeView) -> Result<bool, KvError> {
+    Ok(view.system.is_empty()? && view.entries.is_empty()?)
 }
 
 impl fmt::Debug for Session {

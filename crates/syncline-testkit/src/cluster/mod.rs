@@ -13,6 +13,8 @@
 //! Faults are drawn as by a swarm (Groce et al., "Swarm testing", 2012): each kind is on in half of the seeds, each with a
 //! rate of its own, so that some seeds have all of one kind and nothing that hides it. See [`Faults`].
 //!
+//! Beside sessions there are datagrams, for what is gossiped: [`Journal::send`] and [`Node::receive`].
+//!
 //! All that happens goes into a [`Trace`](Report::trace), a hash that is the same each time for one seed. A run that fails
 //! tells its seed, what was on, and the last events: [`Failure`]. Many runs are a [`Campaign`].
 //!

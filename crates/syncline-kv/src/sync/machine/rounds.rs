@@ -103,11 +103,18 @@ impl KvMachine {
     /// The initiator wants the entries to be reconciled again.
     pub(super) fn peer_lags(&mut self) -> Result<(), SyncError> {
         let is_live = self.terms()?.live;
-        if self.is_initiator || !is_live || self.stage == Stage::System || self.incoming.peer_is_done() {
+        // The initiator may be past the entries while this side still stores what it got of the system set.
+        let is_early = self.stage == Stage::System && !self.round.system_end_came;
+        if self.is_initiator || !is_live || is_early || self.incoming.peer_is_done() {
             return Err(unexpected_message("again"));
         }
-        // One that is about to begin will do.
-        self.round.is_wanted |= self.stage == Stage::After || self.round.has_begun;
+        // One that is about to begin will do, if there is one: nothing is compared where a side holds nothing.
+        let has_begun = match self.stage {
+            Stage::System => false,
+            Stage::Entries => self.round.has_begun,
+            Stage::After => true,
+        };
+        self.round.is_wanted |= has_begun || self.is_one_sided(SetName::Entries);
         Ok(())
     }
 
