@@ -9,6 +9,7 @@ mod convergence;
 mod live;
 mod raw;
 mod rejection;
+mod review;
 mod troubles;
 mod vectors;
 mod world;

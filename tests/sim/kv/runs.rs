@@ -1,5 +1,6 @@
 //! The runs.
 
+use std::env;
 use std::time::Duration;
 
 use syncline_testkit::cluster::{self, Campaign, Failure, Faults, Options, Rate, Report};
@@ -45,4 +46,13 @@ pub(crate) fn run(seed: u64) -> Result<Report, Box<Failure>> {
 fn trees_agree_and_nobody_writes_without_a_grant() {
     let totals = Campaign::from_env(0..25).run(run);
     println!("kv: {totals}");
+}
+
+/// Runs as long as `SOAK_SECONDS` says, half an hour otherwise.
+#[test]
+#[ignore = "takes half an hour"]
+fn soak_of_trees() {
+    let seconds = env::var("SOAK_SECONDS").map_or(1800, |text| text.parse().expect("SOAK_SECONDS is a number"));
+    let campaign = Campaign::new(1_000_000..u64::MAX).with_budget(Duration::from_secs(seconds));
+    println!("kv: {}", campaign.run(run));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use syncline_core::clock::Timestamp;
 
-use super::peers::{Peer, Session, Waiting};
+use super::peers::{Peer, PendingReply, Session, Waiting};
 use super::{Agent, AgentOutput, Outcome, Root, Side};
 
 impl<P: Ord + Clone + Debug> Agent<P> {
@@ -61,8 +61,8 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             self.turn = self.turn.max(waiting.turn);
             peer.next_turn = waiting.turn.saturating_add(1);
             peer.session = Some(Session { since: self.now, root: waiting.root });
-            // It is compared again afterwards.
-            peer.reply = None;
+            // What it has is compared again afterwards, unless there is no session.
+            peer.put_off = peer.reply.take();
             self.stats.sessions += 1;
             self.outputs.push_back(AgentOutput::Sync { with: id });
         }
@@ -99,6 +99,13 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             Outcome::Completed { .. } => true,
             Outcome::Failed | Outcome::Refused => false,
         };
+        let now = self.now;
+        if let Some(peer) = self.peers.get_mut(id) {
+            let put_off = peer.put_off.take();
+            if outcome == Outcome::Failed && peer.up && peer.reply.is_none() {
+                peer.reply = put_off.map(|reply| PendingReply { due: now, ..reply });
+            }
+        }
         if of_use {
             self.succeeded(id);
         } else {

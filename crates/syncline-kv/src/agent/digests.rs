@@ -136,7 +136,10 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             if reply.root == root {
                 continue;
             }
-            if peer.in_session() {
+            if peer.session.is_some() {
+                peer.put_off = Some(reply);
+                self.stats.replies_suppressed += 1;
+            } else if peer.in_session() {
                 self.stats.replies_suppressed += 1;
             } else if self.may_send_to(&id) {
                 self.stats.replies_sent += 1;

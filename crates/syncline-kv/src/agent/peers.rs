@@ -27,6 +27,9 @@ pub(super) struct Peer<P> {
     pub(super) not_before: Timestamp,
     /// A reply that it is to get.
     pub(super) reply: Option<PendingReply<P>>,
+    /// A reply that is put off while a session with it goes on that was opened here. If that fails, it may be the other one
+    /// that can open sessions.
+    pub(super) put_off: Option<PendingReply<P>>,
     /// When it is to get a digest of its own.
     pub(super) greet_at: Option<Timestamp>,
     /// The last digest that it got as its own.
@@ -78,6 +81,7 @@ impl<P> Peer<P> {
             next_turn: 0,
             not_before: now,
             reply: None,
+            put_off: None,
             greet_at: None,
             asked: None,
             direct: Bucket::new(config.direct_per_peer(), now),
@@ -96,6 +100,7 @@ impl<P> Peer<P> {
         self.since = now;
         self.waiting = None;
         self.reply = None;
+        self.put_off = None;
         self.greet_at = None;
         self.asked = None;
     }

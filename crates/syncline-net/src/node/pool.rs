@@ -146,6 +146,10 @@ impl Kept {
         let outcome = tokio::select! {
             biased;
             () = shared.abort.cancelled() => Err(ConnectError::Closed),
+            // Nobody waits for it any more, and nobody will.
+            () = async { shared.stop.cancelled().await; self.usage.unused_for(Duration::ZERO).await } => {
+                Err(ConnectError::Closed)
+            }
             outcome = connect(&connector, &self.peer, shared.limits.connect_timeout) => outcome,
         };
         let connection = outcome.as_ref().ok().cloned();

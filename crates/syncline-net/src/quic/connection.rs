@@ -98,11 +98,13 @@ impl Connection for QuicConnection {
 struct QuicWriter {
     inner: SendStream,
     acknowledged: Option<BoxFuture<'static, io::Result<()>>>,
+    /// Closing has come to its end; whoever closes again is told that it is closed.
+    is_closed: bool,
 }
 
 impl QuicWriter {
     fn stream(tx: SendStream, rx: RecvStream) -> BiStream {
-        BiStream::new(Self { inner: tx, acknowledged: None }, QuicReader { inner: rx })
+        BiStream::new(Self { inner: tx, acknowledged: None, is_closed: false }, QuicReader { inner: rx })
     }
 }
 
@@ -120,6 +122,9 @@ impl AsyncWrite for QuicWriter {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_closed {
+            return Poll::Ready(Ok(()));
+        }
         if self.acknowledged.is_none() {
             // Fails only for a stream that was closed before, and this one was not.
             let _ = self.inner.finish();
@@ -132,10 +137,12 @@ impl AsyncWrite for QuicWriter {
                 }
             }));
         }
-        match self.acknowledged.as_mut() {
+        let closed = match self.acknowledged.as_mut() {
             Some(acknowledged) => acknowledged.as_mut().poll(cx),
             None => Poll::Ready(Ok(())),
-        }
+        };
+        self.is_closed = closed.is_ready();
+        closed
     }
 }
 

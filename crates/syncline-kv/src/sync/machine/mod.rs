@@ -7,6 +7,8 @@ mod agree;
 mod incoming;
 mod outgoing;
 mod rounds;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
