@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use syncline_core::clock::Clock as _;
 use syncline_crypto::Signer as _;
-use syncline_kv::item::{Endorsements, Namespace, Ops, RootRotate};
-use syncline_kv::sync::Event;
+use syncline_kv::item::{Endorsements, Namespace, Ops, Reads, RootRotate};
+use syncline_kv::sync::{Event, Limits};
 use syncline_kv::{Item, Tree};
 use syncline_testkit::cheap::CheapSigner;
 
@@ -108,4 +109,22 @@ fn a_wrong_signature_does_not_stand_in_the_way_of_the_right_one() {
     raw::offer(&node, &[wrong.clone(), right.clone(), wrong]).0.unwrap();
     assert!(node.get("/a").is_some(), "{:?}", node.events());
     node.tree.check().unwrap();
+}
+
+#[test]
+fn strangers_do_not_make_a_tree_remember_ever_more_peers() {
+    let clock = clock();
+    let public = crate::world::namespace().with_reads(Reads::Public).unwrap();
+    let (node, other) = (Node::of(&clock, 1, &public), Node::of(&clock, 2, &public));
+    let limits = Limits::default().with_peers_max(3);
+    for stranger in 0..6 {
+        let mut node = node.clone();
+        node.sync = node.sync.with_remote(signer(100 + stranger).public_key()).with_limits(limits.clone());
+        clock.advance(Duration::from_secs(1));
+        session(&other, &node).assert_ok();
+    }
+    let known: Vec<_> = node.tree.freshness().unwrap().peers.into_keys().collect();
+    let mut last = [103, 104, 105].map(|seed| signer(seed).public_key());
+    last.sort_unstable();
+    assert_eq!(known, last, "those that were here last");
 }

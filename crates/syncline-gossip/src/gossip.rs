@@ -261,6 +261,11 @@ impl TreeGossip {
     }
 
     async fn apply_pushed(&self, from: Option<PeerId>, items: Vec<Bytes>) {
+        if self.is_empty() {
+            // Who holds nothing asks its peers for everything. With an entry and without the grants it could no longer know whom
+            // it may ask.
+            return;
+        }
         let decoded: Vec<Item> = items.iter().filter_map(|bytes| Item::decode(bytes).ok()).collect();
         let refused = (items.len() - decoded.len()) as u64;
         let hashes: Vec<Hash> = decoded.iter().map(|item| Hash::digest(&item.encoded())).collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use syncline_core::FromSync;
 use syncline_core::clock::Timestamp;
+use syncline_crypto::PublicKey;
 use syncline_reconcile::SummaryIndex as _;
 
 use super::event::Event;
@@ -199,7 +200,21 @@ impl Session {
     /// Notes a session that both sides completed.
     pub(super) fn close(&self, terms: &Terms, is_settled: bool) -> Result<(), Failure> {
         if let Some(remote) = self.remote.filter(|_| is_settled && !terms.on_rejection && self.query.is_whole()) {
+            self.make_room_for(&remote)?;
             self.tree.note_synced(&remote, self.began)?;
+        }
+        Ok(())
+    }
+
+    /// Strangers must not make a tree remember, and wait for, ever more peers.
+    fn make_room_for(&self, remote: &PublicKey) -> Result<(), KvError> {
+        let mut peers = self.tree.freshness()?.peers;
+        peers.remove(remote);
+        while peers.len() >= self.limits.peers_max().max(1) {
+            let oldest = peers.iter().min_by_key(|(_, at)| **at).map(|(peer, _)| *peer);
+            let Some(oldest) = oldest else { break };
+            self.tree.forget_peer(&oldest)?;
+            peers.remove(&oldest);
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::item::Item;
 /// | bytes verified and stored together | 4 MiB | (a bound on memory) |
 /// | refusals that wait to be told | 4 096 | the peer is not told of more, and offers them again |
 /// | items of the peer that are not sent back to it | 8 192 | older ones may be sent back; it knows them |
+/// | peers that the tree knows | 1 024 | the one that was away for longest is forgotten |
 /// | handshake deadline | 10 s | `UnexpectedBehaviour`, if there is a timer |
 /// | idle deadline | 60 s | `UnexpectedBehaviour`, if there is a timer |
 /// | keep-alive | 20 s | (sent when nothing else was) |
@@ -31,6 +32,7 @@ pub struct Limits {
     batch_bytes_max: usize,
     refusals_max: usize,
     echoes_max: usize,
+    peers_max: usize,
     handshake: Duration,
     idle: Duration,
     keep_alive: Duration,
@@ -57,6 +59,7 @@ impl Default for Limits {
             batch_bytes_max: 4 << 20,
             refusals_max: 4_096,
             echoes_max: 8_192,
+            peers_max: 1_024,
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             keep_alive: Duration::from_secs(20),
@@ -106,6 +109,9 @@ limits! {
     refusals_max, with_refusals_max: usize;
     /// How many ids of items that the peer sent are kept, so that a live session does not send them back.
     echoes_max, with_echoes_max: usize;
+    /// How many peers are [known](crate::Tree::freshness) at a time, each of which is waited for before deletions are forgotten. In
+    /// a namespace that everybody may read anybody becomes one by a session. At least one is.
+    peers_max, with_peers_max: usize;
     /// The time until the peers must have agreed on the query.
     handshake, with_handshake: Duration;
     /// The longest time in which the peer neither sends nor takes anything. Time in which this side waits for its own

@@ -9,7 +9,7 @@ use super::wire::RefusedCode;
 use crate::item::NamespaceId;
 
 /// Peers that are remembered.
-const PEERS_MAX: usize = 256;
+const PEERS_MAX: usize = 64;
 
 /// Ids that are remembered of each, each way.
 pub(super) const IDS_MAX: usize = 4_096;

@@ -178,12 +178,15 @@ impl ServerMachine {
     }
 
     fn changed(&mut self, changed: &Changed) {
-        for id in self.subs.changed(changed) {
-            self.send(&Message::Changed(id));
-        }
+        let told = self.subs.changed(changed);
         if changed.authority {
+            // The right to hear of it may have ended. What is read next says so, or has the value.
             self.check = true;
             self.authority_changed = true;
+            return;
+        }
+        for id in told {
+            self.send(&Message::Changed(id));
         }
     }
 

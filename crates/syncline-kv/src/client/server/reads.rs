@@ -87,7 +87,8 @@ pub(super) struct Standing {
 #[derive(Debug, Default)]
 pub(super) struct QuarantinedKeys {
     at: Option<Timestamp>,
-    keys: Arc<BTreeSet<Key>>,
+    /// In order.
+    keys: Arc<[Key]>,
 }
 
 /// Answers a session's machine.
@@ -240,13 +241,17 @@ impl Session {
         let now = self.now();
         let mut cached = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
         if cached.at.is_none_or(|at| now.since(at) >= self.server.limits.refresh || now < at) {
-            *cached = QuarantinedKeys { at: Some(now), keys: Arc::new(self.tree.quarantined_keys()?) };
+            *cached = QuarantinedKeys { at: Some(now), keys: self.tree.quarantined_keys()?.into_iter().collect() };
         }
         let keys = Arc::clone(&cached.keys);
         drop(cached);
         Ok(match scope {
-            Scope::Key(key) => keys.contains(key),
-            Scope::Below(subtree) => keys.iter().any(|key| subtree.contains(key)),
+            Scope::Key(key) => keys.binary_search(key).is_ok(),
+            Scope::Below(subtree) => {
+                let start = subtree.start();
+                let first = keys.partition_point(|key| key.as_str().as_bytes() < start.as_slice());
+                keys.get(first).is_some_and(|key| subtree.contains(key))
+            }
         })
     }
 
