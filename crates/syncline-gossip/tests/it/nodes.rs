@@ -63,7 +63,11 @@ async fn what_one_writes_all_have() {
     assert!(values.iter().all(|value| *value == values[0]), "{values:?}");
     let status = nodes[1].status().await.unwrap();
     assert!(status.members[nodes[0].peer_id()].dialled && status.stats.messages_received > 0, "{status:?}");
-    shut_down(nodes).await;
+    // One after the other: each ends its links in order while the others stay.
+    for node in &nodes {
+        let report = within("the shutdown", node.shutdown()).await;
+        assert_eq!((report.tasks_left, report.sessions_cut_off), (0, 0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
