@@ -41,7 +41,9 @@ fn once_something_came(node: &mut Node, act: impl FnOnce(&Tree) + Send + 'static
 #[test]
 fn a_root_that_comes_while_entries_are_compared_goes_before_what_it_wrote() {
     let clock = clock();
-    let (mut one, two) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    let (mut one, mut two) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    // What comes first is decided about first.
+    two.sync = two.sync.with_limits(Limits::default().with_batch_items_max(1));
     one.put_some(&root(), "/common", 3);
     session(&one, &two).assert_ok();
     two.events();
@@ -62,7 +64,9 @@ fn a_root_that_comes_while_entries_are_compared_goes_before_what_it_wrote() {
 #[test]
 fn a_grant_that_comes_while_entries_are_compared_goes_before_what_rests_on_it() {
     let clock = clock();
-    let (mut one, two) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    let (mut one, mut two) = (Node::new(&clock, 1), Node::new(&clock, 2));
+    // What comes first is decided about first.
+    two.sync = two.sync.with_limits(Limits::default().with_batch_items_max(1));
     one.put_some(&root(), "/common", 3);
     session(&one, &two).assert_ok();
     two.events();
@@ -70,8 +74,8 @@ fn a_grant_that_comes_while_entries_are_compared_goes_before_what_rests_on_it() 
     one.put(&root(), "/one", "x");
     let now = clock.now();
     once_something_came(&mut one, move |tree| {
-        tree.grant(now, &root(), draft(signer(7).public_key(), "/v/**", Ops::Write)).unwrap();
-        tree.put(now, &signer(7), &key("/v/1"), &b"v"[..]).unwrap();
+        tree.grant(now, &root(), draft(signer(7).public_key(), "/a/**", Ops::Write)).unwrap();
+        tree.put(now, &signer(7), &key("/a/1"), &b"v"[..]).unwrap();
     });
     session(&one, &two).assert_ok();
     assert_eq!(two.count_events("Waiting"), 0);
@@ -103,7 +107,7 @@ fn a_wrong_signature_does_not_stand_in_the_way_of_the_right_one() {
     let mut wrong = right.to_vec();
     *wrong.last_mut().unwrap() ^= 1;
     let wrong = Bytes::from(wrong);
-    raw::offer(&node, &[wrong.clone()]).0.unwrap();
+    raw::offer(&node, std::slice::from_ref(&wrong)).0.unwrap();
     assert_eq!((node.events(), node.get("/a").is_some()), (vec!["BadSignature".to_owned()], false));
     // Also in one batch, in both orders.
     raw::offer(&node, &[wrong.clone(), right.clone(), wrong]).0.unwrap();
