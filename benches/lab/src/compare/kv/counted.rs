@@ -19,16 +19,17 @@ pub(super) struct Counted<D> {
 #[derive(Debug, Default)]
 struct Counts {
     touched: AtomicU64,
-    /// The rows of one table that were touched, if somebody asked for that.
-    watched: Mutex<Option<(u8, BTreeSet<Bytes>)>>,
+    /// The rows that were touched, those that are in this table if one is named, if somebody asked for that.
+    watched: Mutex<Option<(Option<u8>, BTreeSet<Bytes>)>>,
 }
 
 impl Counts {
     fn touch(&self, key: &[u8]) {
         self.touched.fetch_add(1, Ordering::Relaxed);
         let mut watched = self.watched.lock().expect("nobody panics with it");
-        if let Some((table, keys)) = watched.as_mut().filter(|(table, _)| key.first() == Some(table)) {
-            let _ = table;
+        if let Some((table, keys)) = watched.as_mut()
+            && table.is_none_or(|table| key.first() == Some(&table))
+        {
             keys.insert(Bytes::copy_from_slice(key));
         }
     }
@@ -44,12 +45,12 @@ impl<D> Counted<D> {
         self.counts.touched.swap(0, Ordering::Relaxed)
     }
 
-    /// Begins to note which rows of a table are touched.
-    pub(super) fn watch(&self, table: u8) {
+    /// Begins to note which rows are touched, of one table if one is named.
+    pub(super) fn watch(&self, table: Option<u8>) {
         *self.counts.watched.lock().expect("nobody panics with it") = Some((table, BTreeSet::new()));
     }
 
-    /// How many different rows of that table were touched.
+    /// How many different ones were.
     pub(super) fn watched(&self) -> u64 {
         let mut watched = self.counts.watched.lock().expect("nobody panics with it");
         watched.take().map_or(0, |(_, keys)| keys.len() as u64)

@@ -50,12 +50,16 @@ pub(super) const PUT_ROWS: Definition = definition(
     "kv.redb.put.rows",
     "",
     None,
-    "rows looked for, scanned and written by one put, 10^6 entries in a redb file",
+    "rows looked for, scanned or written by one put, 10^6 entries in a redb file",
 )
 .at_most(Some(18.0));
-pub(super) const SESSION_ROWS: Definition =
-    definition("kv.redb.session.rows", "", None, "the same by the busier side of a sync of those with 10 differences")
-        .at_most(Some(2_000.0));
+pub(super) const SESSION_ROWS: Definition = definition(
+    "kv.redb.session.rows",
+    "",
+    None,
+    "the same, each time, by the busier side of a sync of those with 10 differences",
+)
+.at_most(Some(2_000.0));
 pub(super) const MEMORY: Definition = definition(
     "kv.redb.memory",
     "B",
@@ -78,6 +82,12 @@ pub(super) const REVOKE_VISITED: Definition = definition(
 .at_most(Some(1_100.0));
 pub(super) const AUTHORIZE_CPU: Definition =
     definition("kv.authorize.cpu", "s", None, "one `authorize` whose chain is cached").at_most(Some(1e-6));
+pub(super) const AUTHORIZE_MANY_CPU: Definition = definition(
+    "kv.authorize.many.cpu",
+    "s",
+    None,
+    "the same of somebody with 62 or 63 grants, which are all looked at",
+);
 pub(super) const PATTERN_CPU: [(usize, Definition); 3] = [
     (100, definition("kv.pattern.100.cpu", "s", None, "a hostile pattern against a path of 100 bytes")),
     (1_000, definition("kv.pattern.1000.cpu", "s", None, "of 1 000 bytes")),
@@ -94,7 +104,7 @@ pub(super) const PATTERN_GROWTH: Definition =
 /// All of them, in the order in which they are printed.
 pub(super) fn all() -> Vec<Definition> {
     let mut all = beside_the_rival();
-    all.extend([PUT_ROWS, SESSION_ROWS, MEMORY, INGEST_CPU, REVOKE_VISITED, AUTHORIZE_CPU]);
+    all.extend([PUT_ROWS, SESSION_ROWS, MEMORY, INGEST_CPU, REVOKE_VISITED, AUTHORIZE_CPU, AUTHORIZE_MANY_CPU]);
     all.extend(PATTERN_CPU.map(|(_, definition)| definition));
     all.push(PATTERN_GROWTH);
     all

@@ -232,6 +232,7 @@ mod tests {
                 bare: one(),
                 revoke_visited: 1,
                 authorize: one(),
+                authorize_among_many: one(),
                 pattern: [one(), one(), one()],
             })
         }

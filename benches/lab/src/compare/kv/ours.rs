@@ -36,6 +36,8 @@ pub(crate) struct Alone {
     pub(crate) revoke_visited: u64,
     /// CPU seconds of one `authorize`.
     pub(crate) authorize: Vec<f64>,
+    /// The same of somebody who has 62 grants or more, if the file has a million entries.
+    pub(crate) authorize_among_many: Vec<f64>,
     /// CPU seconds to match paths of 10^2, 10^3 and 10^4 bytes: the last are ten paths, since one has at most 1 024 bytes.
     pub(crate) pattern: [Vec<f64>; 3],
 }
@@ -50,6 +52,7 @@ pub(super) fn figures(alone: &Alone) -> Vec<Figure> {
         Figure::new(figures::INGEST_CPU, &alone.ingest, &alone.bare, None),
         count(figures::REVOKE_VISITED, alone.revoke_visited),
         Figure::alone(figures::AUTHORIZE_CPU, &alone.authorize, None),
+        Figure::alone(figures::AUTHORIZE_MANY_CPU, &alone.authorize_among_many, None),
     ];
     let patterns = figures::PATTERN_CPU.iter().zip(&alone.pattern);
     let patterns: Vec<Figure> = patterns.map(|((_, what), samples)| Figure::alone(*what, samples, None)).collect();
@@ -76,6 +79,7 @@ mod tests {
             bare: vec![1.0],
             revoke_visited: 1_100,
             authorize: vec![1e-6],
+            authorize_among_many: vec![1e-5],
             pattern: [vec![1e-7], vec![1e-6], vec![long]],
         };
         let shortfalls = |alone| figures(&alone).iter().filter_map(Figure::shortfall).collect::<Vec<_>>();
