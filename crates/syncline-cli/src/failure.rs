@@ -148,6 +148,7 @@ fn verdict_code(verdict: &Verdict) -> Code {
     match verdict {
         Verdict::Unauthorized(_)
         | Verdict::Revoked { .. }
+        | Verdict::Ineffective
         | Verdict::Distrusted { .. }
         | Verdict::OverQuota { .. }
         | Verdict::Refused(_)

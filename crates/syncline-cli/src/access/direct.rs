@@ -12,7 +12,7 @@ use syncline_crypto::SigningKey;
 use syncline_kv::authority::Authority;
 use syncline_kv::item::Item;
 use syncline_kv::tree::{Import, ImportReport, Listing, PutOptions, Revoked};
-use syncline_kv::{Entry, Grant, GrantId, Key, KvError, Namespace, Subtree, Tree, Value};
+use syncline_kv::{Entry, Grant, GrantId, Key, KvError, Namespace, Subtree, Tree, Value, Verdict};
 use syncline_storage::{RedbDb, StorageErrorKind};
 
 use super::{Access, Ended, Preview, Watch, needs_agent};
@@ -84,7 +84,7 @@ impl Access for Direct {
 
     async fn issue(&self, grant: Grant) -> Result<()> {
         let verdicts = self.tree.apply(now(), vec![Item::Grant(grant)])?;
-        match verdicts.into_iter().find(|verdict| !verdict.is_stored()) {
+        match verdicts.into_iter().find(|verdict| !verdict.is_stored() || *verdict == Verdict::Ineffective) {
             Some(verdict) => Err(KvError::NotApplied(Box::new(verdict)).into()),
             None => Ok(()),
         }

@@ -38,7 +38,7 @@ impl<'a> HandingIn<'a> {
         let verdicts = self.client.lock().await.apply(&items).await.map_err(failed)?;
         for verdict in verdicts {
             match verdict.kind {
-                VerdictKind::Applied | VerdictKind::Shadowed => self.record.new += 1,
+                VerdictKind::Applied | VerdictKind::Ineffective | VerdictKind::Shadowed => self.record.new += 1,
                 VerdictKind::Known | VerdictKind::Superseded => self.record.known += 1,
                 _ => {
                     self.record.refused += 1;

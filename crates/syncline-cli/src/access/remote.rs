@@ -296,6 +296,7 @@ fn code_of(verdict: VerdictKind) -> Code {
     match verdict {
         VerdictKind::Unauthorized
         | VerdictKind::Revoked
+        | VerdictKind::Ineffective
         | VerdictKind::Distrusted
         | VerdictKind::OverQuota
         | VerdictKind::BadSignature

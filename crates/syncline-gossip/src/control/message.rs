@@ -398,6 +398,8 @@ verdict_kinds! {
     Refused = 14, [Verdict::Refused(_)];
     /// No room for more of its kind.
     Full = 15, [Verdict::Full];
+    /// Stored, and does not count: revoked, distrusted or overtaken already.
+    Ineffective = 16, [Verdict::Ineffective];
 }
 
 impl VerdictKind {

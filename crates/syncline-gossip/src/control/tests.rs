@@ -87,6 +87,16 @@ async fn a_tool_signs_by_itself_and_hands_in() {
     let forged = Item::decode(&bytes.into()).unwrap();
     assert_eq!(client.apply(&[forged]).await.unwrap()[0].kind, VerdictKind::BadSignature);
 
+    // A grant that is stored and does not count is told from one that counts, and from one that is refused.
+    let ended = GrantDraft { depth: 1, ..grant(&tree, 3, "/of/three/**").fields().clone() };
+    let ended = tree.grant(now(), &signer(1), ended).unwrap();
+    let passed_on = GrantDraft { parent: Some(ended.id()), ..ended.fields().clone() };
+    let passed_on = GrantDraft { issuer: signer(3).public_key(), depth: 0, ..passed_on };
+    let passed_on = passed_on.sign(&signer(3)).unwrap();
+    tree.revoke(now(), &signer(1), ended.id()).unwrap();
+    let verdicts = client.apply(&[Item::Grant(passed_on)]).await.unwrap();
+    assert_eq!(verdicts[0].kind, VerdictKind::Ineffective, "{}", verdicts[0]);
+
     let run = client.dry_run(granted.id(), 10).await.unwrap();
     assert_eq!((run.grants, run.keys), (vec![granted.id()], vec![(entry.key().clone(), entry.id(), None)]));
     let unknown = client.dry_run(syncline_kv::GrantId::from_bytes([7; 32]), 10).await;
