@@ -172,13 +172,16 @@ impl<P: Ord + Clone + Debug> Agent<P> {
             return;
         };
         if self.root == Some(theirs) {
-            peer.reply = None;
+            (peer.reply, peer.put_off) = (None, None);
             agree(peer);
             return;
         }
         self.stats.disagreements += 1;
         if peer.in_session() {
             self.stats.replies_suppressed += 1;
+            if peer.session.is_some() {
+                peer.put_off = Some(PendingReply { due: self.now, root: theirs, nonce, seen: Vec::new() });
+            }
             return;
         }
         // A later digest takes the place of an earlier one, and waits no longer than that.

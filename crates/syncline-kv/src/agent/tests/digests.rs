@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::solo::{Solo, messages, syncs};
+use super::solo::{Output, Solo, messages, syncs};
 use super::world::{ENTRY, World, item, root_of};
 use super::*;
 
@@ -223,4 +223,23 @@ fn only_answers_to_what_was_asked_lately_count() {
     assert_eq!(syncs(&solo.disagree(3, nonce, 5)), [3]);
     solo.pass(Duration::from_secs(10));
     assert_eq!(solo.disagree(4, nonce, 5), [], "too late");
+}
+
+#[test]
+fn who_cannot_open_a_session_answers_after_all_so_that_the_other_does() {
+    for outcome in [Outcome::Failed, Outcome::Completed { moved: 1 }] {
+        let mut solo = Solo::new(quiet(), 1);
+        // It disagrees, so that a session is opened; meanwhile it asks what we have.
+        let nonce = solo.ask(1);
+        assert_eq!(syncs(&solo.disagree(1, nonce, 2)), [1]);
+        assert_eq!(solo.hear(Some(1), &digest(2, 77)), []);
+        let replies = |outputs: &[Output]| {
+            let replies = messages(outputs).into_iter();
+            replies.filter(|(_, message)| matches!(message, Message::Reply { nonce: 77, .. })).count()
+        };
+        assert_eq!(replies(&solo.does(Duration::from_millis(2_000))), 0, "while it goes on");
+        let mut outputs = solo.ended(1, outcome);
+        outputs.extend(solo.does(Duration::from_millis(500)));
+        assert_eq!(replies(&outputs), usize::from(outcome == Outcome::Failed), "{outcome:?}");
+    }
 }
