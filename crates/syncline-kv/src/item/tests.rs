@@ -9,7 +9,7 @@ use syncline_core::clock::{Hlc, Timestamp};
 use syncline_crypto::{Domain, Hash, PublicKey, Signature, SigningKey};
 
 use super::*;
-use crate::path::{Key, Pattern};
+use crate::path::{Key, Pattern, Subtree};
 
 fn signing(n: u8) -> SigningKey {
     SigningKey::from_bytes(&[n + 1; 32])
@@ -422,6 +422,11 @@ fn an_entry_names_as_many_grants_as_may_be_and_no_more() {
 
 #[test]
 fn a_grants_fields_go_together_or_it_is_none() {
+    // What can be signed can be read, also for what is below the longest key.
+    let longest = Key::new(&[204, 204, 204, 204, 203].map(|len| format!("/{}", "k".repeat(len))).concat());
+    let below = Subtree::below(&longest.expect("a key of 1 024 bytes")).pattern();
+    assert_eq!(below.as_str().len(), Key::LEN_MAX + 3);
+    assert!(GrantDraft { pattern: below, ..grant_draft() }.sign(&signing(2)).is_ok());
     let deepest = GrantDraft { depth: 7, ..grant_draft() };
     assert!(deepest.sign(&signing(2)).is_ok());
     let too_deep = GrantDraft { depth: 8, ..grant_draft() };

@@ -67,10 +67,10 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use syncline_core::clock::Hlc;
-    use syncline_crypto::SigningKey;
+    use syncline_crypto::{Hash, SigningKey};
 
     use super::*;
-    use crate::item::{GrantId, NamespaceId, RevocationDraft};
+    use crate::item::{Endorsements, GrantId, NamespaceId, RevocationDraft, RotateDraft};
 
     fn item(nth: u64) -> Item {
         let key = SigningKey::from_bytes(&[1; 32]);
@@ -116,5 +116,33 @@ mod tests {
         none.keep(&TreeLimits { waiting_items: 0, ..TreeLimits::default() }, awaited(0), item(1_000));
         none.keep(&TreeLimits { waiting_bytes: len - 1, ..TreeLimits::default() }, awaited(0), item(1_000));
         assert_eq!((none.items, none.by.len()), (0, 0));
+    }
+
+    /// Else whoever strips signatures off and is first keeps the complete rotation away.
+    #[test]
+    fn a_rotation_with_too_few_signatures_does_not_stand_in_for_the_complete_one() {
+        let keys = [1, 2].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+        let mut roots: Vec<_> = keys.iter().map(SigningKey::public_key).collect();
+        roots.sort_unstable();
+        let draft = RotateDraft {
+            namespace: NamespaceId::from_bytes([2; 32]),
+            index: 2,
+            previous: Hash::from_bytes([3; 32]),
+            roots,
+            retired: BTreeMap::new(),
+            stamp: Hlc::ZERO,
+        };
+        let mut endorsements = Endorsements::new(&draft).expect("a rotation");
+        let rotations = keys.map(|key| {
+            let unsigned = draft.unsigned(key.public_key()).expect("a rotation");
+            endorsements.add(key.public_key(), key.sign(&unsigned.message()));
+            Item::RootRotate(endorsements.finish().expect("signed"))
+        });
+        assert_eq!(rotations[0].id_bytes(), rotations[1].id_bytes());
+        let mut waiting = Waiting::default();
+        for rotation in rotations.iter().chain(&rotations) {
+            waiting.keep(&TreeLimits::default(), awaited(0), rotation.clone());
+        }
+        assert_eq!(waiting.take(&awaited(0)), rotations);
     }
 }
