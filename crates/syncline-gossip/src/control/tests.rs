@@ -56,6 +56,20 @@ async fn connect(server: &ControlServer) -> Client<DuplexStream> {
 }
 
 #[tokio::test]
+async fn what_is_stored_and_does_not_count_is_told_from_what_counts() {
+    let tree = tree();
+    let mut client = connect(&ControlServer::of_tree(tree.clone())).await;
+    let ended = GrantDraft { depth: 1, ..grant(&tree, 3, "/of/three/**").fields().clone() };
+    let ended = tree.grant(now(), &signer(1), ended).unwrap();
+    let passed_on = GrantDraft { parent: Some(ended.id()), ..ended.fields().clone() };
+    let passed_on = GrantDraft { issuer: signer(3).public_key(), depth: 0, ..passed_on };
+    let passed_on = passed_on.sign(&signer(3)).unwrap();
+    tree.revoke(now(), &signer(1), ended.id()).unwrap();
+    let verdicts = client.apply(&[Item::Grant(passed_on)]).await.unwrap();
+    assert_eq!(verdicts[0].kind, VerdictKind::Ineffective, "{}", verdicts[0]);
+}
+
+#[tokio::test]
 async fn a_tool_signs_by_itself_and_hands_in() {
     let tree = tree();
     let mut client = connect(&ControlServer::of_tree(tree.clone())).await;
@@ -86,16 +100,6 @@ async fn a_tool_signs_by_itself_and_hands_in() {
     bytes[last] ^= 1;
     let forged = Item::decode(&bytes.into()).unwrap();
     assert_eq!(client.apply(&[forged]).await.unwrap()[0].kind, VerdictKind::BadSignature);
-
-    // A grant that is stored and does not count is told from one that counts, and from one that is refused.
-    let ended = GrantDraft { depth: 1, ..grant(&tree, 3, "/of/three/**").fields().clone() };
-    let ended = tree.grant(now(), &signer(1), ended).unwrap();
-    let passed_on = GrantDraft { parent: Some(ended.id()), ..ended.fields().clone() };
-    let passed_on = GrantDraft { issuer: signer(3).public_key(), depth: 0, ..passed_on };
-    let passed_on = passed_on.sign(&signer(3)).unwrap();
-    tree.revoke(now(), &signer(1), ended.id()).unwrap();
-    let verdicts = client.apply(&[Item::Grant(passed_on)]).await.unwrap();
-    assert_eq!(verdicts[0].kind, VerdictKind::Ineffective, "{}", verdicts[0]);
 
     let run = client.dry_run(granted.id(), 10).await.unwrap();
     assert_eq!((run.grants, run.keys), (vec![granted.id()], vec![(entry.key().clone(), entry.id(), None)]));
